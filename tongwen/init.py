@@ -259,7 +259,7 @@ size = {size}                  # pieces in all, base included; 69,104 = 16 x 4,3
 languages = ["zh"]            # learned from documents in these languages
 punctuation_in_pieces = true  # Chinese punctuation may join a piece: about 6 % fewer tokens
 max_piece_length = 16
-character_coverage = 0.9999   # rarer characters stay bytes
+character_coverage = 0.9995   # rarer characters stay bytes
 min_count = 2
 {compare}
 # ---- buckets: one bin of every category in each, packed into sequences ----------------------

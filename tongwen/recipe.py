@@ -154,7 +154,7 @@ class Tokenizer(Section):
     """Whether Chinese punctuation may join a piece (compresses about 6 % better)."""
     max_piece_length: Annotated[int, Field(ge=2, le=64)] = 16
     """Characters of the longest piece."""
-    character_coverage: Annotated[float, Field(gt=0.9, le=1)] = 0.9999
+    character_coverage: Annotated[float, Field(gt=0.9, le=1)] = 0.9995
     """Share of the running characters whose characters become pieces; the rest stay bytes."""
     min_count: Positive = 2
     """A pair must occur so often to become a piece."""
@@ -169,7 +169,7 @@ class Buckets(Section):
     sequence_length: Annotated[int, Field(ge=16)] = 4096
     """Tokens of a training sequence."""
     held_out_documents: Positive = 8
-    """Documents of each category x language kept out of every stage (at most a tenth of them)."""
+    """Documents of each category x language kept out of every stage (at most a fifth of them)."""
     small_categories: Literal["refuse", "merge"] = "refuse"
     """A category too small to give every bucket a bin: an error, or joined into `other`."""
 

@@ -1,0 +1,114 @@
+"""The documents that are kept: those without a row in the duplicates table."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from corpus.documents import to_batch
+from corpus.sources import join_columns, list_shards
+from tongwen.run import RunFolder
+
+HELD_OUT = pa.schema([(name, pa.string()) for name in ("id", "category", "language")])
+HELD_OUT_SHARE = 5
+"""At most one in so many documents of a group is held out."""
+
+_KEY = ("id", "origin")
+_MEMORY = 1_000_000_000
+
+
+def read_kept(run: RunFolder, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The kept documents in the order of the shards, about 2 MB of text at a time.
+
+    The duplicates table is in the order of the documents, so both are read side by side and
+    neither is held.
+
+    Args:
+        columns: of the documents table, in the order wanted.
+
+    Raises:
+        TongwenError: documents or duplicates are not finished.
+    """
+    documents, duplicates = run.finished("corpus/documents"), run.finished("corpus/duplicates")
+    removed = _Removed(duplicates / "duplicates.parquet")
+    needed = list(dict.fromkeys((*columns, *_KEY)))
+    for path in list_shards(documents):
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=needed, use_threads=False)
+                kept = table.filter(pa.array(~removed.find(_join_key(table))))
+                yield from kept.select(list(columns)).combine_chunks().to_batches()
+
+
+def _join_key(table: pa.Table) -> pa.ChunkedArray:
+    return join_columns(table["id"], table["origin"], " ")
+
+
+class _Removed:
+    """Walks through the duplicates beside the documents, both in the same order."""
+
+    def __init__(self, path: Path) -> None:
+        self._parts = self._read(path)
+        self._waiting = pa.chunked_array([], pa.string())
+
+    @staticmethod
+    def _read(path: Path) -> Iterator[pa.ChunkedArray]:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                yield _join_key(file.read_row_group(group, columns=list(_KEY)))
+
+    def find(self, keys: pa.ChunkedArray) -> NDArray[np.bool_]:
+        """Which of the next documents are duplicates."""
+        while len(self._waiting) < len(keys) and (part := next(self._parts, None)) is not None:
+            self._waiting = pa.chunked_array([*self._waiting.chunks, *part.chunks], pa.string())
+        options = pc.SetLookupOptions(self._waiting.slice(0, len(keys)).combine_chunks())
+        found = pc.call_function("is_in", [keys], options).to_numpy(zero_copy_only=False)
+        self._waiting = self._waiting.slice(int(found.sum()))
+        return found
+
+
+_CHOOSE = """
+    SELECT id, category, language
+    FROM (SELECT id, origin, category, language FROM read_parquet($documents))
+    ANTI JOIN (SELECT id, origin FROM read_parquet($duplicates)) USING (id, origin)
+    QUALIFY row_number() OVER (PARTITION BY category, language ORDER BY id)
+        <= least($most, count(*) OVER (PARTITION BY category, language) // $share)
+    ORDER BY category, language, id
+"""
+
+
+def choose_held_out(run: RunFolder, per_group: int) -> pa.Table:
+    """The documents that no training sees: of each category and language the smallest ids.
+
+    Ids are hashes, so the choice is as good as random, and adding documents changes it little.
+
+    Args:
+        per_group: how many of each group, but at most a fifth of its kept documents.
+
+    Returns:
+        id, category, language; sorted by category, language, id.
+
+    Raises:
+        TongwenError: documents or duplicates are not finished.
+    """
+    from corpus.statistics import connect
+
+    names = {
+        "documents": str(run.finished("corpus/documents") / "part-*.parquet"),
+        "duplicates": str(run.finished("corpus/duplicates") / "duplicates.parquet"),
+        "most": per_group,
+        "share": HELD_OUT_SHARE,
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix=".held-out-", dir=run.root) as folder,
+        connect(Path(folder), _MEMORY, workers=1) as database,
+    ):
+        rows = database.execute(_CHOOSE, names).fetchall()
+    return pa.Table.from_batches([to_batch(rows, HELD_OUT)])
