@@ -265,7 +265,7 @@ min_count = 2
 # ---- buckets: one bin of every category in each, packed into sequences ----------------------
 [buckets]
 sequence_length = 512         # LLaMA-2 trains with 4096
-held_out_documents = 4        # of each category and language, never trained on: they measure
+held_out_documents = 2        # of each category and language, never trained on: they measure
 small_categories = "merge"    # categories too small for a bin in every bucket join "other"
 
 # ---- the three training stages, in order ----------------------------------------------------
@@ -319,8 +319,8 @@ micro_batch_size = 2
 global_batch_size = 16        # sequences of one iteration
 precision = "fp32"            # "bf16" on a GPU
 distributed_optimizer = true
-checkpoint_every = 20
-evaluate_every = 20
+checkpoint_every = 25
+evaluate_every = 25
 
 [reports]
 title = "{name}"

@@ -79,6 +79,50 @@ def test_a_changed_recipe_names_the_key(tmp_path: Path) -> None:
     assert tongwen("corpus", "dedup", changed, "--redo").returncode == 0
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that has its vocabulary."""
+    folder = tmp_path_factory.mktemp("prepared")
+    done = tongwen("tokenizer", "learn", variant(folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        (
+            'share = 0.8\nlanguages = ["en"]',
+            'share = 0.8\nlanguages = ["fr"]',
+            ("fr", "stages.pretraining.mixture.0", "en/arts (text)"),
+        ),
+        (
+            'small_categories = "merge"',
+            'small_categories = "refuse"',
+            ("stages.pretraining", 'small_categories = "merge"', "qa_life"),
+        ),
+        ("tokens = 40_000", "tokens = 4_000_000", ("3,200,000", "max_epochs", "share 0.8")),
+        ("tokens = 40_000\nbuckets = 4", "tokens = 1_000\nbuckets = 8", ("longer than a bucket",)),
+    ],
+    ids=["empty language", "category with one document", "too few tokens", "long document"],
+)
+def test_a_stage_that_cannot_be_filled_is_one_message(
+    prepared: Path, old: str, new: str, parts: tuple[str, ...]
+) -> None:
+    recipe = variant(prepared, **{old: new})
+    refused(tongwen("buckets", "build", recipe, "--stage", "pretraining"), *parts)
+    assert not (prepared / "run" / "buckets" / "pretraining").exists()
+
+
+def test_a_stage_that_is_not_there_is_one_message(prepared: Path) -> None:
+    refused(tongwen("train", "run", variant(prepared), "--stage", "no"), "'no'", "injection")
+
+
+def test_processes_that_do_not_divide_are_one_message(tmp_path: Path) -> None:
+    recipe = variant(tmp_path, **{"num_processes = 4": "num_processes = 3"})
+    refused(tongwen("run", recipe), "num_processes = 3", "2 x 2 = 4")
+
+
 def test_init_writes_a_recipe_that_holds(tmp_path: Path) -> None:
     for name, language in (("a.jsonl", "zh"), ("b.jsonl", "en")):
         line = {"text": "text " * 50, "category": "c", "lang": language}
