@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tongwen.recipe import load_recipe
@@ -86,6 +87,25 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = tongwen("tokenizer", "learn", variant(folder))
     assert done.returncode == 0, done.stderr
     return folder
+
+
+def test_planted_copies_and_broken_lines_are_found_and_none_else(prepared: Path) -> None:
+    truth = json.loads((prepared / "run/sample/truth/planted.truth.json").read_text("utf-8"))
+    planted = {(line["kind"], f"sample/{truth['file']}:{line['line']}") for line in truth["lines"]}
+    corpus = prepared / "run" / "corpus"
+    gone = pq.read_table(corpus / "duplicates" / "duplicates.parquet").to_pylist()
+    # Of two near copies the earlier line stays, which may be the planted one.
+    found = {(row["kind"], row["origin"]) for row in gone}
+    originals = {
+        (line["kind"], f"sample/{line['original_file']}:{line['original_line']}")
+        for line in truth["lines"]
+        if line["kind"] != "broken"
+    }
+    assert len(found) == len(originals)
+    assert found <= planted | originals
+    rejects = pq.read_table(corpus / "documents" / "rejects.parquet").to_pylist()
+    broken = {("broken", f"{row['file']}:{row['line']}") for row in rejects}
+    assert broken == {each for each in planted if each[0] == "broken"}
 
 
 @pytest.mark.parametrize(
