@@ -27,7 +27,9 @@ format: $(READY)
 	$(VENV)/bin/ruff format .
 
 bench: $(READY)
-	$(VENV)/bin/python benchmarks/parity.py
+	$(VENV)/bin/tongwen run recipes/quickstart.toml
+	$(VENV)/bin/python benchmarks/verify_run.py recipes/quickstart.toml
+	$(VENV)/bin/python benchmarks/kill.py recipes/quickstart.toml --kills 5
 
 clean:
 	rm -rf runs dist .pytest_cache .ruff_cache .hypothesis

@@ -7,6 +7,7 @@ Results go to standard output, progress and messages to standard error.  Exit st
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -195,6 +196,10 @@ def _stage_names(path: Path, stage: str | None) -> list[str]:
     return names if stage is None else [stage]
 
 
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
+"""Errors of the operating system that are no defect of ours: no room, or no right to write."""
+
+
 def main() -> None:
     """Run the command line; a `TongwenError` ends in its message and status 2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -202,6 +207,11 @@ def main() -> None:
         app()
     except TongwenError as error:
         print(f"tongwen: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _MACHINE:
+            raise
+        print(f"tongwen: {error}; free space or change [run] folder", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("tongwen: stopped; run again to go on", file=sys.stderr)

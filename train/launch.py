@@ -8,9 +8,11 @@ every iteration; the parent follows that file.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +31,7 @@ from train.orphans import PARENT
 _POLL_SECONDS = 0.2
 _PATIENCE_SECONDS = 15.0
 _TAIL_LINES = 25
+_SMALLEST_DISK = 1 << 20
 # Of torchrun's summary.  A worker that is killed takes others with it, whose errors only say that
 # a connection was closed.
 _KILLED = re.compile(r"Root Cause.*?rank +: (\d+).*?exitcode +: -(\d+)", re.DOTALL)
@@ -159,8 +162,11 @@ class _LineReader:
             yield json.loads(line)
 
 
-def _explain(job: Job, status: int) -> TongwenError:
+def _explain(job: Job, status: int) -> TongwenError | OSError:
     """Why the workers ended: what one of them says, else the signal that killed one."""
+    if shutil.disk_usage(job.out).free < _SMALLEST_DISK:
+        # Where nothing can be written, no log says why.
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(job.out))
     files = sorted(job.logs.glob("error-*.json"))
     errors = [json.loads(path.read_text(encoding="utf-8")) for path in files]
     for error in errors:
