@@ -1,6 +1,6 @@
 """Which pieces are appended to the base: first the missing characters, then merges.
 
-Characters are covered by frequency: the rarest that make up the last 0.01 % of running text stay
+Characters are covered by frequency: the rarest that make up the last 0.05 % of running text stay
 bytes, for one piece each would cost more than it gives.  Then byte-pair encoding goes on from what
 the base's own merges make of each run (see `merging`), so that the result is one BPE model and not
 two poured together: every piece has two parts that are pieces, and can be produced.
@@ -44,7 +44,7 @@ class Limits:
     """What a learned piece must keep to; see the fields of `[tokenizer]` in a recipe."""
 
     max_piece_length: int = 16
-    character_coverage: float = 0.9999
+    character_coverage: float = 0.9995
     min_count: int = 2
 
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 
 Advance = Callable[[float], None]
 _FIRST_LINE, _NEXT_LINE = 2.0, 10.0
+_FORESEEABLE = 0.02
+"""Share of the work after which the time left is worth saying; compiling comes before it."""
 
 
 @contextmanager
@@ -94,8 +96,10 @@ def _lines(label: str, total: float | None, unit: str) -> Iterator[Advance]:
         due = now + _NEXT_LINE
         text = f"  {label}: {format_count(done, unit)}"
         if total:
-            left = (now - started) * max(0.0, total - done) / done if done else 0.0
-            text += f" of {format_count(total, unit)}, {format_seconds(left)} left"
+            text += f" of {format_count(total, unit)}"
+        if total and done > total * _FORESEEABLE:
+            left = (now - started) * max(0.0, total - done) / done
+            text += f", {format_seconds(left)} left"
         say(text)
 
     yield advance

@@ -89,6 +89,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_corpus_command_loads_no_torch(prepared: Path) -> None:
+    recipe = prepared / "stats.toml"
+    recipe.write_text((prepared / "recipe.toml").read_text("utf-8"), encoding="utf-8")
+    code = (
+        "import sys; from tongwen.cli import app; "
+        f"app(['corpus', 'stats', {str(recipe)!r}, '--redo'], standalone_mode=False); "
+        "assert not {'torch', 'megatron', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert (prepared / "run/corpus/statistics/record.json").exists()
+
+
 def test_planted_copies_and_broken_lines_are_found_and_none_else(prepared: Path) -> None:
     truth = json.loads((prepared / "run/sample/truth/planted.truth.json").read_text("utf-8"))
     planted = {(line["kind"], f"sample/{truth['file']}:{line['line']}") for line in truth["lines"]}
