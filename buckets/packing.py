@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from buckets.cutting import cut_pieces
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -55,7 +57,7 @@ def pack_documents(length_D: NDArray[np.int32], sequence_length: int, seed: int)
         sequence_length: tokens of a sequence.
         seed: of the order of the sequences.
     """
-    document_Q, start_Q, length_Q = split_documents(length_D, sequence_length)
+    document_Q, start_Q, length_Q = cut_pieces(length_D, sequence_length)
     sequence_Q, offset_Q, num_sequences = _place_pieces(length_Q, sequence_length)
     rank = _shuffle(document_Q, start_Q, sequence_Q, num_sequences, seed)
     sequence_Q = rank[sequence_Q]
@@ -69,19 +71,6 @@ def pack_documents(length_D: NDArray[np.int32], sequence_length: int, seed: int)
         sequence_Q[order].astype(np.int32),
         offset_Q[order].astype(np.int32),
     )
-
-
-def split_documents(
-    length_D: NDArray[np.int32], sequence_length: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Full pieces and a rest of each document, in order: document_Q, start_Q, length_Q."""
-    length = length_D.astype(np.int64)
-    pieces_D = -(-length // sequence_length)
-    document_Q = np.repeat(np.arange(len(length)), pieces_D)
-    number_Q = np.arange(len(document_Q)) - np.repeat(np.cumsum(pieces_D) - pieces_D, pieces_D)
-    start_Q = number_Q * sequence_length
-    length_Q = np.minimum(length[document_Q] - start_Q, sequence_length)
-    return document_Q, start_Q, length_Q
 
 
 def _place_pieces(

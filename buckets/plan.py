@@ -1,8 +1,9 @@
 """Documents into buckets: every bucket gets one bin of every category x language, of equal tokens.
 
-Each group's documents go, longest first, to the bucket whose bin of that group is furthest behind
-(Graham's longest-processing-time rule), so two bins of a group differ by at most its longest
-document; ties go to the bucket with the fewest tokens so far.  Whole documents only.
+A group's documents that are longer than a training sequence are laid end to end and cut into equal
+bins (see `cutting`).  The short ones then go, longest first, to the bucket whose bin of the group
+is furthest behind (Graham's longest-processing-time rule); ties go to the bucket with the fewest
+tokens so far.  So a bin differs from its target by at most a training sequence.
 
 A group with fewer documents than buckets cannot give each a bin.  By the recipe that is an error,
 or the group is joined into `other` of its language, and `other`, if still too small, into the
@@ -15,12 +16,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from buckets.candidates import Candidates, format_ids
+from buckets.cutting import Parts, cut_bins
 from buckets.mixture import Selection
 from buckets.tokens import TokenStore
 from tongwen.errors import TongwenError
@@ -77,11 +79,12 @@ class Balance:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """Where the documents of a stage go; U uses of documents.
+    """Where the documents of a stage go; U uses of documents, or of parts of long ones.
 
     Attributes:
         document_U: int64, index among the candidates.
         epoch_U: int32, 1 for the first use.
+        start_U: int32, the first token in the document; 0 but for the further parts.
         length_U: int32, tokens.
         groups: every category x language used; group_U: int64, index into it.
         bins: the bins after merging; bin_U: int64, index into it.
@@ -90,6 +93,7 @@ class StagePlan:
 
     document_U: NDArray[np.int64]
     epoch_U: NDArray[np.int32]
+    start_U: NDArray[np.int32]
     length_U: NDArray[np.int32]
     groups: tuple[Group, ...]
     group_U: NDArray[np.int64]
@@ -110,8 +114,9 @@ def plan_stage(
     selection: Selection,
     store: TokenStore,
     small_categories: str,
+    sequence_length: int,
 ) -> StagePlan:
-    """Give every chosen document a bin and a bucket.
+    """Give every chosen document a bin and a bucket, or buckets where it is long.
 
     Raises:
         TongwenError: a group is too small for the number of buckets, or a document longer than one.
@@ -126,16 +131,18 @@ def plan_stage(
     bin_of = name_bins(counts, tokens, stage.buckets, small_categories, where)
     bins = tuple(sorted(set(bin_of.values())))
     bin_U = np.array([bins.index(bin_of[group]) for group in groups])[group_U]
-    bucket_U = assign_buckets(length_U, bin_U, stage.buckets)
+    parts = assign_buckets(length_U, bin_U, stage.buckets, sequence_length)
+    use_K = parts.document_K
     return StagePlan(
-        selection.document_U,
-        selection.epoch_U,
-        length_U,
+        selection.document_U[use_K],
+        selection.epoch_U[use_K],
+        parts.start_K,
+        parts.length_K,
         groups,
-        group_U,
+        group_U[use_K],
         bins,
-        bin_U,
-        bucket_U,
+        bin_U[use_K],
+        parts.bucket_K,
         stage.buckets,
     )
 
@@ -177,32 +184,48 @@ def name_bins(
 
 
 def assign_buckets(
-    length_U: NDArray[np.int32], bin_U: NDArray[np.int64], num_buckets: int
-) -> NDArray[np.int32]:
-    """The bucket of each document; documents of equal length are taken in the order given.
+    length_U: NDArray[np.int32], bin_U: NDArray[np.int64], num_buckets: int, sequence_length: int
+) -> Parts:
+    """Parts of the documents and their buckets; a document's parts follow each other.
 
     Args:
-        length_U: tokens of each document.
+        length_U: tokens of each document; short ones of equal length are taken in the order given.
         bin_U: the number of its bin, from 0.
+        sequence_length: only longer documents are cut, and only into whole sequences.
     """
-    bucket_U = np.zeros(len(length_U), np.int32)
     filled = [0] * num_buckets
-    order = np.lexsort((-length_U.astype(np.int64), bin_U))
+    found: list[Parts] = []
+    order = np.argsort(bin_U, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(bin_U[order])) + 1):
-        lengths = length_U[members].tolist()
-        bucket_U[members] = buckets = _fill_evenly(lengths, filled)
-        for bucket, length in zip(buckets, lengths, strict=True):
-            filled[bucket] += length
-    return bucket_U
+        is_long = length_U[members] > sequence_length
+        parts = cut_bins(length_U[members[is_long]], sequence_length, num_buckets)
+        found.append(replace(parts, document_K=members[is_long][parts.document_K]))
+        held = np.bincount(parts.bucket_K, parts.length_K, num_buckets).astype(np.int64).tolist()
+        short = members[~is_long]
+        short = short[np.argsort(-length_U[short].astype(np.int64), kind="stable")]
+        buckets = _fill_evenly(length_U[short].tolist(), held, filled)
+        nothing = np.zeros(len(short), np.int32)
+        found.append(Parts(short, nothing, length_U[short], np.array(buckets, np.int32)))
+    return _sort_parts(found)
 
 
-def _fill_evenly(lengths: list[int], filled: list[int]) -> list[int]:
-    heap = [(0, before, bucket) for bucket, before in enumerate(filled)]
+def _sort_parts(found: list[Parts]) -> Parts:
+    names = ("document_K", "start_K", "length_K", "bucket_K")
+    joined = Parts(*(np.concatenate([getattr(parts, name) for parts in found]) for name in names))
+    order = np.lexsort((joined.start_K, joined.document_K))
+    return Parts(*(getattr(joined, name)[order] for name in names))
+
+
+def _fill_evenly(lengths: list[int], held: list[int], filled: list[int]) -> list[int]:
+    """Buckets for short documents; `held` is what each bin has, `filled` what each bucket has."""
+    filled[:] = [total + tokens for total, tokens in zip(filled, held, strict=True)]
+    heap = [(held[bucket], total, bucket) for bucket, total in enumerate(filled)]
     heapq.heapify(heap)
     buckets: list[int] = []
     for length in lengths:
         tokens, before, bucket = heap[0]
         heapq.heapreplace(heap, (tokens + length, before + length, bucket))
+        filled[bucket] += length
         buckets.append(bucket)
     return buckets
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -88,34 +89,45 @@ def _write_stage(
     store: TokenStore,
     encoder: Encoder,
 ) -> Counts:
-    plan = plan_stage(stage, candidates, selection, store, recipe.buckets.small_categories)
+    section = recipe.buckets
+    plan = plan_stage(
+        stage,
+        candidates,
+        selection,
+        store,
+        section.small_categories,
+        section.sequence_length,
+    )
     sizes = write_buckets(
         out,
         plan,
         candidates,
         store,
-        sequence_length=recipe.buckets.sequence_length,
+        sequence_length=section.sequence_length,
         num_pieces=encoder.size,
         padding=encoder.eos,
         key=("sequences", recipe.run.seed, stage.name),
     )
     write_balance(out / "balance.parquet", plan.balance)
     write_mixture(out / "mixture.parquet", stage, selection)
-    return _count(plan, sizes, recipe.buckets.sequence_length)
+    length_D = store.length_N[selection.document_U]
+    return _count(plan, sizes, length_D, section.sequence_length)
 
 
-def _count(plan: StagePlan, sizes: Sequence[BucketSize], sequence_length: int) -> Counts:
+def _count(
+    plan: StagePlan, sizes: Sequence[BucketSize], length_D: NDArray[np.int32], sequence_length: int
+) -> Counts:
     sequences = sum(size.sequences for size in sizes)
     tokens = sum(size.tokens for size in sizes)
     points, group = plan.balance.largest_deviation
     return {
-        "documents": len(plan.document_U),
+        "documents": len(length_D),
         "sequences": sequences,
         "tokens": tokens,
         "fill": round(tokens / (sequences * sequence_length), 6),
         "buckets": len(sizes),
         "bins": len(plan.bins),
-        "split_documents": sum(size.split_documents for size in sizes),
+        "split_documents": int(np.count_nonzero(length_D > sequence_length)),
         "largest_deviation_points": round(points, 6),
         "largest_deviation_bin": group.bin,
     }

@@ -94,7 +94,7 @@ def make_plan_table(
         "bucket": np.full(len(use_Q), bucket, np.int32),
         "sequence": packing.sequence_Q,
         "offset": packing.offset_Q,
-        "start": packing.start_Q,
+        "start": plan.start_U[use_Q] + packing.start_Q,
         "length": packing.length_Q,
     }
     return pa.table(columns, schema=PLAN_SCHEMA)

@@ -35,7 +35,6 @@ class BucketSize:
 
     sequences: int
     tokens: int
-    split_documents: int
 
 
 def cut_runs(tokens: NDArray[np.integer], prompt: int, start: int, length: int) -> list[Run]:
@@ -55,15 +54,22 @@ def write_bucket(
     prefix: Path,
     packing: Packing,
     documents: NDArray[np.int64],
+    first_tokens: NDArray[np.int32],
     store: TokenStore,
     num_pieces: int,
     padding: int,
 ) -> None:
-    """Write a packed bucket; `documents` are the store's numbers of the packed documents."""
+    """Write a packed bucket.
+
+    Args:
+        documents: the store's numbers of what was packed.
+        first_tokens: where each begins in its document (0 but for the parts of long ones).
+    """
     edges = np.searchsorted(packing.sequence_Q, np.arange(packing.num_sequences + 1)).tolist()
     document_Q = documents[packing.document_Q]
     prompt_Q = store.prompt_N[document_Q].tolist()
-    starts, lengths = packing.start_Q.tolist(), packing.length_Q.tolist()
+    start_Q = first_tokens[packing.document_Q] + packing.start_Q
+    starts, lengths = start_Q.tolist(), packing.length_Q.tolist()
     numbers = document_Q.tolist()
     with ShardWriter(prefix, num_pieces) as writer:
         for first, last in pairwise(edges):
@@ -97,9 +103,9 @@ def write_buckets(
     ):
         for bucket, uses in enumerate(np.split(order, np.cumsum(counts)[:-1])):
             packing = pack_documents(plan.length_U[uses], sequence_length, _seed(*key, bucket))
-            documents = plan.document_U[uses]
+            packed = (plan.document_U[uses], plan.start_U[uses])
             prefix = out / f"bucket-{bucket:05}"
-            write_bucket(prefix, packing, documents, store, num_pieces, padding)
+            write_bucket(prefix, packing, *packed, store, num_pieces, padding)
             writer.write_table(make_plan_table(plan, candidates, uses, packing, bucket))
             sizes.append(_measure(packing))
             advance(sizes[-1].tokens)
@@ -107,9 +113,7 @@ def write_buckets(
 
 
 def _measure(packing: Packing) -> BucketSize:
-    split = np.unique(packing.document_Q[packing.start_Q > 0])
-    tokens = int(packing.length_Q.sum(dtype=np.int64))
-    return BucketSize(packing.num_sequences, tokens, len(split))
+    return BucketSize(packing.num_sequences, int(packing.length_Q.sum(dtype=np.int64)))
 
 
 def _seed(*key: object) -> int:

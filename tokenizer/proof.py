@@ -49,6 +49,18 @@ def _load_plain(model: ModelProto) -> sentencepiece.SentencePieceProcessor:
     return sentencepiece.SentencePieceProcessor(model_proto=plain.SerializeToString())
 
 
+def compare_lines(
+    base: ModelProto, extended: ModelProto, texts: Iterable[str]
+) -> tuple[int, int, int]:
+    """Lines without a CJK-only character, those of them encoded differently, and the others.
+
+    Lines, because one Chinese word in a document says nothing about the rest of it.
+    """
+    lines = [line for text in texts for line in text.split("\n") if line]
+    plain = [line for line in lines if not any(map(is_cjk_only, line))]
+    return len(plain), len(find_changes(base, extended, plain)), len(lines) - len(plain)
+
+
 def find_changes(base: ModelProto, extended: ModelProto, texts: Iterable[str]) -> list[str]:
     """The texts without a CJK-only character that the two models encode differently.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from tokenizer.files import resolve_model
 from tokenizer.learn import Limits, Piece, learn_pieces, refuse_size
 from tokenizer.merge import append_pieces
 from tokenizer.model import ModelProto, load_model
-from tokenizer.proof import find_unreachable
+from tokenizer.proof import compare_lines, find_unreachable
 from tokenizer.runs import RunCounter, Runs
 from tokenizer.sampling import Read, read_held_out, read_texts
 from tongwen.errors import TongwenError
@@ -86,8 +87,28 @@ def build_comparison(recipe: Recipe, run: RunFolder, out: Path) -> Counts:
     languages = tuple(dict.fromkeys((*recipe.tokenizer.languages, "en")))
     sentences = choose_sentences(read_held_out(read, held_out), languages)
     shown = show_segmentation(sentences, Encoder(paths["base"]), Encoder(paths["extended"]))
+    unchanged = _compare_unlearned(recipe, paths, read_held_out(read, held_out))
+    write_text(out / "unchanged.json", json.dumps(unchanged, indent=1) + "\n")
     write_text(out / "segmentation.json", json.dumps(shown, ensure_ascii=False, indent=1) + "\n")
     return _count_comparison(table, list(paths), languages)
+
+
+def _compare_unlearned(
+    recipe: Recipe, paths: dict[str, Path], batches: Iterable[pa.RecordBatch]
+) -> list[dict[str, str | int]]:
+    """For each language that nothing was learned for: which held-out lines changed?"""
+    texts: dict[str, list[str]] = {}
+    for batch in batches:
+        columns = (batch.column(name).to_pylist() for name in ("language", "prompt", "text"))
+        for language, prompt, text in zip(*columns, strict=True):
+            if language not in recipe.tokenizer.languages:
+                texts.setdefault(language, []).extend((prompt, text))
+    models = (load_model(paths["base"]), load_model(paths["extended"]))
+    names = ("lines", "changed", "with_chinese")
+    return [
+        {"language": language, **dict(zip(names, compare_lines(*models, found), strict=True))}
+        for language, found in sorted(texts.items())
+    ]
 
 
 def build_extended_model(recipe: Recipe, run: RunFolder, out: Path, *, before: str) -> Counts:

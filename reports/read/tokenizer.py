@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
@@ -41,7 +41,8 @@ def read_tokenizer(recipe: Recipe, run: RunFolder) -> Row:
     Returns:
         A dict with `missing`, `tokenizers` (base, extended, then the others as in the file),
         `by_group`, `reference` (the name of Chinese-LLaMA-2 here, if it is there), `unchanged`
-        (languages that no pieces were learned for), `pieces`, `segmentation`, `published`.
+        (lines compared and changed, of languages that no pieces were learned for), `pieces`,
+        `segmentation`, `published`.
     """
     rows = read_rows(run, "tokenizer/comparison", "comparison.parquet", _COMPARISON)
     tokenizers = None if rows is None else _compare(rows)
@@ -51,7 +52,7 @@ def read_tokenizer(recipe: Recipe, run: RunFolder) -> Row:
         "tokenizers": tokenizers,
         "reference": _find_reference(tokenizers or []),
         "by_group": None if rows is None else _compare_groups(rows),
-        "unchanged": None if rows is None else _find_unchanged(rows, recipe.tokenizer.languages),
+        "unchanged": read_json(run, "tokenizer/comparison", "unchanged.json"),
         "pieces": _read_pieces(run, base_size),
         "segmentation": read_json(run, "tokenizer/comparison", "segmentation.json"),
         "published": _published(),
@@ -125,25 +126,6 @@ def _compare_groups(rows: list[Row]) -> list[Row]:
         for key, counts in tokens.items()
     ]
     return sorted(table, key=lambda row: (-row["characters"], row["language"], row["category"]))
-
-
-def _find_unchanged(rows: list[Row], learned: Iterable[str]) -> list[Row]:
-    """For each language that no pieces were learned for: do base and extended give the same?"""
-    tokens: defaultdict[str, dict[str, dict[str, int]]] = defaultdict(dict)
-    known = set(learned)
-    for row in rows:
-        if row["tokenizer"] in ("base", "extended") and row["language"] not in known:
-            counts = tokens[row["language"]].setdefault(row["category"], {})
-            counts[row["tokenizer"]] = row["tokens"]
-    return [
-        {
-            "language": language,
-            "base_tokens": sum(counts.get("base") or 0 for counts in groups.values()),
-            "extended_tokens": sum(counts.get("extended") or 0 for counts in groups.values()),
-            "identical": all(c.get("base") == c.get("extended") for c in groups.values()),
-        }
-        for language, groups in sorted(tokens.items())
-    ]
 
 
 def _read_pieces(run: RunFolder, base_size: int | None) -> Row | None:

@@ -77,14 +77,14 @@ def _compression_figures(summary: Row) -> list[Figure]:
 def _unchanged_figures(summary: Row) -> list[Figure]:
     figures: list[Figure] = []
     for row in summary["unchanged"] or ():
-        if row["language"] == "other" and not row["base_tokens"]:
+        if not row["lines"]:
             continue
-        word = "unchanged" if row["identical"] else "changed"
+        changed = count(row["changed"])
         figures.append(
             Figure(
                 start_sentence(f"{name_language(row['language'])} tokens"),
-                word,
-                f"{count(row['base_tokens'])} → {count(row['extended_tokens'])} on held-out text",
+                f"{changed} changed" if row["changed"] else "unchanged",
+                f"{changed} of {count(row['lines'])} held-out lines without Chinese",
             )
         )
     return figures

@@ -68,7 +68,8 @@ def test_packed_text_is_the_text(
     store = TokenStore(tmp_path / "tokens", len(texts), encoder.size)
     store.add(np.arange(len(texts)), tokens, length_D, prompt_D)
     packing = pack_documents(store.length_N, LENGTH, 0)
-    write_bucket(tmp_path / "b", packing, np.arange(len(texts)), store, encoder.size, encoder.eos)
+    everything = (np.arange(len(texts)), np.zeros(len(texts), np.int32))
+    write_bucket(tmp_path / "b", packing, *everything, store, encoder.size, encoder.eos)
     reader = ShardReader(tmp_path / "b")
     found: list[list[int]] = [[] for _ in texts]
     columns = (packing.document_Q, packing.sequence_Q, packing.offset_Q, packing.length_Q)

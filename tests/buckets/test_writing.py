@@ -69,7 +69,7 @@ def build(
         encode_documents(batches, candidates, documents, encoder, store)
 
     selection = choose_documents(STAGE, candidates, store, encode, 1)
-    plan = plan_stage(STAGE, candidates, selection, store, small)
+    plan = plan_stage(STAGE, candidates, selection, store, small, length)
     write_buckets(
         folder,
         plan,
@@ -102,19 +102,18 @@ def built(
 def test_every_document_whole_once_an_epoch(built: Built) -> None:
     """Joined in order, the pieces of each planned use are BOS + prompt + text + EOS."""
     readers, encoder = built.readers(), built.encoder
-    pieces: dict[tuple[str, int], list[tuple[int, int, int, np.ndarray]]] = {}
+    pieces: dict[tuple[str, int], list[tuple[int, tuple[int, int], np.ndarray]]] = {}
     planned = 0
     for row in built.table("plan"):
         tokens = readers[row["bucket"]].read(row["sequence"]).tokens
         piece = tokens[row["offset"] : row["offset"] + row["length"]]
-        key, place = (row["id"], row["epoch"]), (row["start"], row["bucket"], row["sequence"])
-        pieces.setdefault(key, []).append((*place, piece))
+        key, place = (row["id"], row["epoch"]), (row["bucket"], row["sequence"])
+        pieces.setdefault(key, []).append((row["start"], place, piece))
         planned += row["length"]
     assert planned == sum(reader.num_tokens for reader in readers)
     for (name, _), found in pieces.items():
         found.sort(key=lambda piece: piece[0])
-        assert len({bucket for _, bucket, _, _ in found}) == 1
-        order = [sequence for _, _, sequence, _ in found]
+        order = [place for _, place, _ in found]
         assert order == sorted(set(order)), "pieces out of order"
         row = built.rows[name]
         prompt, text = (encoder.encode([row[key]])[0].tolist() for key in ("prompt", "text"))

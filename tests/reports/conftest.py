@@ -231,6 +231,8 @@ class Writer:
         }  # fmt: skip
         text = json.dumps([sentence, {**sentence, "language": "en"}], ensure_ascii=False)
         (out / "segmentation.json").write_text(text, encoding="utf-8")
+        unchanged = [{"language": "en", "lines": 420, "changed": 0, "with_chinese": 3}]
+        (out / "unchanged.json").write_text(json.dumps(unchanged), encoding="utf-8")
 
     def write_buckets(self, stage: str, chance: random.Random) -> None:
         def held_out(out: Path) -> None:

@@ -14,6 +14,9 @@ import sentencepiece
 
 from corpus import choose_held_out, read_kept
 from tokenizer.counters import open_counter, read_tiktoken
+from tokenizer.merge import append_pieces
+from tokenizer.model import load_model
+from tokenizer.proof import compare_lines
 from tongwen.errors import TongwenError
 from tongwen.run import RunFolder
 
@@ -66,6 +69,20 @@ def test_extended_needs_fewer_tokens_for_chinese_and_the_same_for_english(
         tokens[row["tokenizer"], row["language"]] += row["tokens"]
     assert tokens["extended", "zh"] < 0.6 * tokens["base", "zh"]
     assert tokens["extended", "en"] == tokens["base", "en"] > 0
+
+
+def test_lines_without_chinese_are_counted_and_none_changed(
+    compared: tuple[RunFolder, Path],
+) -> None:
+    run, folder = compared
+    (english,) = json.loads((folder / "unchanged.json").read_text(encoding="utf-8"))
+    assert english["language"] == "en"
+    assert english["changed"] == 0 < english["lines"]
+    base = load_model(run.path("tokenizer/vocabulary") / "base" / "tokenizer.model")
+    extended = load_model(run.path("tokenizer/vocabulary") / "tokenizer.model")
+    texts = ["one line\n\nanother", "with 中文 in it\nand without"]
+    assert compare_lines(base, extended, texts) == (3, 0, 1)
+    assert compare_lines(base, append_pieces(base, ["qz"]), ["1qz1", "1qx1"]) == (2, 1, 0)
 
 
 def test_segmentation_shows_both_languages(compared: tuple[RunFolder, Path]) -> None:
