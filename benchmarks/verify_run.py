@@ -91,6 +91,8 @@ def check_json(run: RunFolder) -> tuple[bool, str]:
 
     folder = run.finished("tokenizer/vocabulary")
     fast = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    # A "<s>" that stands in a text is text, as it is to sentencepiece.
+    fast.encode_special_tokens = True
     encoder = Encoder(folder / "tokenizer.model")
     documents = different = 0
     for batch in read_kept(run, ["text"]):
