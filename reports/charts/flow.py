@@ -35,13 +35,14 @@ def flow_chart(
     """From one node on the left to a node for each outlet, top to bottom as given."""
     total = sum(outlet.value for outlet in outlets) or 1.0
     top, bottom = 30.0, height - 10
-    room = bottom - top - _GAP * (len(outlets) - 1)
+    # Each outlet can be seen, however small; what is left of the height is shared out.
+    room = bottom - top - _GAP * (len(outlets) - 1) - _THIN * len(outlets)
     left, right = 0.0, _right_edge(outlets, width)
     body = [text(left, 14, source, kind="name"), rect(left, top, _NODE, bottom - top, "var(--ink)")]
     starts, y_from, y_to = [], top, top
     for outlet in outlets:
         tall_from = outlet.value / total * (bottom - top)
-        tall_to = max(_THIN, outlet.value / total * room)
+        tall_to = _THIN + outlet.value / total * room
         starts.append(y_to + tall_to / 2)
         path = _ribbon(left + _NODE, right, y_from, y_from + tall_from, y_to, y_to + tall_to)
         body.append(element("path", d=path, class_="ribbon", style=f"fill:{outlet.colour}"))

@@ -7,7 +7,7 @@ import re
 from itertools import pairwise
 from xml.etree import ElementTree
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reports.charts import (
@@ -77,6 +77,7 @@ def test_a_missing_value_is_a_gap_in_a_line() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(_TEXT, _AMOUNT), max_size=12))
+@example([("", 0.0)] * 7 + [("", 1.0)])
 def test_bars_and_flows_hold_any_label_and_amount(rows: list[tuple[str, float]]) -> None:
     bars = [Bar(label, (Slice(value, "red"),), "note") for label, value in rows]
     _inside(bar_chart(bars, title=EVIL, unit=EVIL, about=EVIL, key=[(EVIL, "red")]))
