@@ -32,6 +32,7 @@ _POLL_SECONDS = 0.2
 _PATIENCE_SECONDS = 15.0
 _TAIL_LINES = 25
 _SMALLEST_DISK = 1 << 20
+_LOST = re.compile("Connection (reset|closed) by peer")
 # Of torchrun's summary.  A worker that is killed takes others with it, whose errors only say that
 # a connection was closed.
 _KILLED = re.compile(r"Root Cause.*?rank +: (\d+).*?exitcode +: -(\d+)", re.DOTALL)
@@ -182,7 +183,9 @@ def _explain(job: Job, status: int) -> TongwenError | OSError:
     if errors:
         first = min(errors, key=lambda error: error["time"])
         log = job.logs / f"worker-{first['rank']}.log"
-        return _failure(job, f"worker {first['rank']} failed", first["trace"], log)
+        # torchrun may see the neighbour that lost a killed worker before the killed one itself.
+        how = "lost a worker that was killed" if _LOST.search(first["trace"]) else "failed"
+        return _failure(job, f"worker {first['rank']} {how}", first["trace"], log)
     return _failure(job, f"torchrun ended with status {status}", text, agent)
 
 
