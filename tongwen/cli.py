@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from tongwen.cli_corpus import RecipeFile, corpus_group, open_recipe
 from tongwen.errors import TongwenError
 from tongwen.progress import format_seconds, say
 from tongwen.recipe import Recipe, load_recipe
@@ -32,7 +33,6 @@ and the evidence for it out.
   tongwen run recipe.toml             do all that is not done yet; ends with a report
   tongwen status recipe.toml          what is done, what is missing""",
 )
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")]
 Redo = Annotated[
     list[str] | None,
     typer.Option(help="Build this output (corpus/duplicates, ...) and all that follows again."),
@@ -63,7 +63,7 @@ def run(recipe: RecipeFile, redo: Redo = None) -> None:
     """Do everything that is not done yet: from raw text to the report."""
     from tongwen.pipeline import list_steps, run_steps
 
-    loaded = _open(recipe)
+    loaded = open_recipe(recipe)
     steps = list_steps(loaded)
     _remove(loaded, redo)
     done = run_steps(loaded, steps)
@@ -86,7 +86,7 @@ def status(recipe: RecipeFile) -> None:
     """Show every output of a recipe: done, changed or missing."""
     from tongwen.status import show_status
 
-    show_status(_open(recipe))
+    show_status(open_recipe(recipe))
 
 
 @app.command()
@@ -96,16 +96,6 @@ def doctor() -> None:
 
     if not show_health():
         raise typer.Exit(1)
-
-
-def _open(path: Path) -> Recipe:
-    """Load a recipe and lay out the sample corpus where it asks for that."""
-    recipe = load_recipe(path)
-    if any(path.startswith("sample:") for source in recipe.corpus.inputs for path in source.paths):
-        from tongwen.sample import write_sample
-
-        write_sample(recipe.folder / "sample", seed=recipe.run.seed)
-    return recipe
 
 
 def _remove(recipe: Recipe, names: list[str] | None) -> None:
@@ -120,7 +110,7 @@ def _build(path: Path, name: str, redo: bool) -> None:
     """Build one output (`stage/output`, or a stage's all with `stage/`) and what it needs."""
     from tongwen.pipeline import list_steps, required_steps, run_steps
 
-    recipe = _open(path)
+    recipe = open_recipe(path)
     if redo:
         _remove(recipe, [name])
     steps = required_steps(list_steps(recipe), name)
@@ -149,8 +139,9 @@ def _group(stage: str, text: str) -> typer.Typer:
     return group
 
 
+app.add_typer(corpus_group, name="corpus")
 _groups = {
-    "corpus": _group("corpus", "Raw files to documents, duplicates, statistics."),
+    "corpus": corpus_group,
     "tokenizer": _group("tokenizer", "Learn pieces, extend the vocabulary, compare."),
     "buckets": _group("buckets", "Documents to balanced, packed Megatron shards."),
     "train": _group("train", "Train the stages with Megatron-Core."),
@@ -186,7 +177,7 @@ def build_reports(recipe: RecipeFile) -> None:
     """Write the report of a run; of a half-done run, what there is of it."""
     from tongwen.draft import write_draft
 
-    print(write_draft(_open(recipe)))
+    print(write_draft(open_recipe(recipe)))
 
 
 def _stage_names(path: Path, stage: str | None) -> list[str]:

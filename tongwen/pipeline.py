@@ -82,14 +82,14 @@ _KEPT = ("corpus/documents", "corpus/duplicates")
 def _corpus_steps(recipe: Recipe) -> Iterator[Step]:
     from corpus.files import find_files
 
-    corpus = _dump(recipe.corpus)
-    duplicates = corpus.pop("duplicates")
+    corpus = _dump(recipe.corpus, "inputs", "max_document_characters", "categories")
+    duplicates = _dump(recipe.corpus, "duplicates")
     files = tuple(file for source in recipe.corpus.inputs for file in find_files(recipe, source))
     yield Step("corpus/documents", "corpus.steps:build_documents", {"corpus": corpus}, files=files)
     yield Step(
         "corpus/duplicates",
         "corpus.steps:build_duplicates",
-        {"corpus": {"duplicates": duplicates}},
+        {"corpus": duplicates},
         needs=("corpus/documents",),
     )
     yield Step("corpus/statistics", "corpus.steps:build_statistics", {}, needs=_KEPT)
