@@ -1,86 +1,55 @@
 """Exact and near duplicates of a corpus: MinHash LSH, then exact Jaccard similarity.
 
-    ids      -> exact copies: the first row stays                          16 bytes a document
-    sketch   -> a signature of each first copy, hashed to band keys on disk, signatures dropped
-    pairs    -> candidates of one band after the other                     24 bytes a document
-    compare  -> candidate documents only: exact similarity, who stays
+    ids      the ids of all parts             -> groups of exact copies: the best of each stays
+    sketch   what is left, once               -> keys of the bands and of the normalised text
+    copies   equal normalised texts           -> the best of each group stays
+    pairs    equal band keys, a partition at a time
+    sets     the candidates, read once more   -> exact similarity of every pair
+    decide   the best first                   -> a document similar to a kept one goes
 
-The order of rows decides who stays (the earliest), so the result depends on neither shard sizes nor
-the number of workers.  Similarity is measured on shingles (see `corpus.shingles`); a prompt and a
-text must both be similar.  203 MB of text take some 2.5 seconds of one core, half of them starting.
+Each step is tasks over parts or partitions (`corpus.engine`) that leave files in one folder; a run
+that was killed goes on with the files that are whole.  Held in memory: one partition for each
+worker, a byte for every document, some 50 bytes for every document that has a likeness.  On disk:
+the text is never copied; 30 bytes a document for ids, 24 + 16 x bands for keys, 8 a shingle of the
+candidates.
+
+What stays is decided by the documents alone (`corpus.keepers`), so the result depends neither on
+the order nor on the sizes of the shards, nor on the workers, nor on the memory.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpus import kernels
-from corpus.lsh import BandFiles, choose_bands, find_pairs
-from corpus.signatures import sketch_column
-from corpus.sources import Chunk, Source, join_columns, open_folder, open_table
-from corpus.verify import Removals, collect_candidates, decide
-from tongwen.progress import progress
+from corpus.decide import Removals, decide
+from corpus.engine import Engine, LocalEngine
+from corpus.findings import EXACT, NEAR, NORMALIZED, Findings, Known, Ledger
+from corpus.grouping import find_components
+from corpus.keepers import rank_rows
+from corpus.known import find_known_copies, find_known_near
+from corpus.lsh import group_copies
+from corpus.sketch import Sketch
+from corpus.sketches import SEED, Workshop
+from corpus.sources import Source, open_folder, open_table
+from corpus.tasks import (
+    collect_all,
+    find_pairs,
+    number_documents,
+    open_left,
+    open_workshop,
+    sketch_all,
+)
 from tongwen.recipe import Duplicates
 
-DUPLICATES = pa.schema(
-    [
-        ("id", pa.string()),
-        ("origin", pa.string()),
-        ("keeper", pa.string()),
-        ("jaccard", pa.float64()),
-        ("kind", pa.string()),
-    ]
-)
-SEED = 1
-"""Of the permutations; datasketch's default."""
+Rows = NDArray[np.int64]
 
-_EMPTY = np.uint32(0xFFFFFFFF)
-Item = TypeVar("Item")
-Made = TypeVar("Made")
-
-
-@dataclass(frozen=True)
-class Findings:
-    """The rows that go.
-
-    Attributes:
-        rows: their row numbers, rising; `keepers` are rows too.
-        parameters: what the search used and how much it compared.
-    """
-
-    source: Source
-    ids: NDArray[np.uint64]
-    rows: NDArray[np.int64]
-    keepers: NDArray[np.int64]
-    jaccard: NDArray[np.float64]
-    exact: NDArray[np.bool_]
-    parameters: dict[str, int | float]
-
-    def to_batches(self) -> Iterator[pa.RecordBatch]:
-        """The duplicates table (`DUPLICATES`) in the order of the documents."""
-        for chunk in self.source.read(("id", "origin"), self.rows):
-            ends = (chunk.first, chunk.first + len(chunk.batch))
-            part = slice(*np.searchsorted(self.rows, ends).tolist())
-            batch = pc.take(chunk.batch, pa.array(self.rows[part] - chunk.first))
-            keepers = [_to_hex(self.ids[row]) for row in self.keepers[part].tolist()]
-            kinds = np.where(self.exact[part], "exact", "near").tolist()
-            found = [pa.array(column) for column in (keepers, self.jaccard[part], kinds)]
-            yield pa.record_batch([*batch.columns, *found], schema=DUPLICATES)
-
-    def to_table(self) -> pa.Table:
-        """All of it in memory."""
-        return pa.Table.from_batches(self.to_batches(), DUPLICATES)
+DEFAULT_MEMORY = 4_000_000_000
 
 
 def find_duplicates(
@@ -88,137 +57,135 @@ def find_duplicates(
     settings: Duplicates | None = None,
     *,
     workers: int = 1,
+    memory: int = DEFAULT_MEMORY,
+    engine: Engine | None = None,
     scratch: Path | None = None,
+    against: Sequence[Sketch] = (),
 ) -> Findings:
-    """Find the documents that another, earlier one makes superfluous.
+    """Find the documents that another, better one makes superfluous.
 
     Args:
-        documents: a folder of document shards, or a table with `text` (and `prompt`, `origin`).
-        settings: threshold, num_perm and ngram; those of an empty recipe by default.
-        workers: threads.
-        scratch: an existing folder for temporary files.
+        documents: a folder of document shards, or a table with `text` (and `prompt`, `origin`,
+            `category`, `language`, `source`).
+        settings: of `[corpus.duplicates]`; those of an empty recipe by default.
+        workers: threads, where no engine is given.
+        memory: bytes that all workers together use for their partitions, approximately.
+        engine: what runs the tasks (`corpus.engine`).
+        scratch: an existing folder for temporary files; one of a killed search is gone on with.
+        against: opened sketches of earlier runs; what they know goes (`settings.against`, which
+            names folders, is the recipe's and not read here).
 
     Raises:
-        TongwenError: there are no documents, or the table has no `text`.
+        TongwenError: there are no documents, the table has no `text`, or `settings.order` is no
+            expression.
     """
     settings = settings or Duplicates()
     source = open_folder(documents) if isinstance(documents, Path) else open_table(documents)
-    ids = read_ids(source)
-    first = find_first_rows(ids)
-    with tempfile.TemporaryDirectory(prefix=".duplicates-", dir=scratch) as folder:
-        removals, rows, parameters = _find_near(source, first, settings, workers, Path(folder))
-    return _join(source, ids, first, rows, removals, parameters)
+    engine = engine or LocalEngine(workers)
+    with open_workshop(source, settings, memory // engine.workers, scratch) as shop:
+        return _Search(shop, settings, engine, against).run()
 
 
-def read_ids(source: Source) -> NDArray[np.uint64]:
-    """The ids of all documents, shape (documents, 2)."""
-    parts = [np.empty((0, 2), np.uint64)]
-    for chunk in source.read(("id",)):
-        digits = "".join(chunk.batch.column("id").to_pylist())
-        words = np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64)
-        parts.append(words.reshape(-1, 2))
-    return np.concatenate(parts)
+class _Search:
+    """The steps of one search; each takes rows out of `left`."""
+
+    def __init__(
+        self, shop: Workshop, settings: Duplicates, engine: Engine, against: Sequence[Sketch]
+    ) -> None:
+        self.shop, self.settings, self.engine, self.against = shop, settings, engine, against
+        self.parts = shop.source.cut()
+        self.numbers = [part.number for part in self.parts]
+        self.ledger = Ledger()
+        number_documents(shop, engine, self.parts)
+        self.left = open_left(shop)
+
+    def run(self) -> Findings:
+        """Every step in its turn."""
+        self._drop_copies("id-entries", EXACT)
+        self._drop_known_copies("id-entries")
+        sketch_all(self.shop, self.engine, self.parts)
+        if self.settings.normalized:
+            self._drop_copies("copies", NORMALIZED)
+            self._drop_known_copies("copies")
+        for sketch in self.against:
+            known = find_known_near(
+                self.shop, self.engine, self.parts, sketch, self.settings.threshold
+            )
+            self._drop_known(known)
+        parameters = self._describe(*self._drop_near())
+        return self.ledger.close(self.shop.source, self.shop.open_ids(), parameters)
+
+    def _drop_copies(self, kind: str, number: int) -> None:
+        """Of equal ids, or equal normalised texts, only the best stays."""
+        task = partial(group_copies, self.shop, kind, self.numbers)
+        groups = self.engine.map(task, range(self.shop.ids.num_parts))
+        gone, keepers = keep_best(self.shop.source, list(groups), self.settings)
+        self.ledger.add(number, gone, keepers)
+        self._drop(gone)
+
+    def _drop_known_copies(self, kind: str) -> None:
+        for sketch in self.against:
+            self._drop_known(find_known_copies(self.shop, kind, self.numbers, sketch))
+
+    def _drop_known(self, known: Known) -> None:
+        self.ledger.add_known(known)
+        self._drop(known.rows)
+
+    def _drop(self, rows: Rows) -> None:
+        self.left[rows] = False
+        # Tasks read the file, maybe on another machine.
+        self.left.flush()
+
+    def _drop_near(self) -> tuple[Removals, Rows]:
+        pairs = find_pairs(self.shop, self.engine, self.numbers)
+        candidates = np.unique(pairs)
+        sets = collect_all(self.shop, self.engine, self.parts, candidates)
+        ranks = rank_rows(self.shop.source, candidates, self.settings)
+        places = np.searchsorted(candidates, pairs).reshape(-1, 2)
+        measure = partial(sets.measure, workers=self.engine.workers)
+        removals = decide(measure, ranks, places, self.settings.threshold)
+        gone, keepers = candidates[removals.removed], candidates[removals.keepers]
+        self.ledger.add(NEAR, gone, keepers, removals.similarity)
+        return removals, candidates
+
+    def _describe(self, removals: Removals, candidates: Rows) -> dict[str, int | float | str]:
+        roots = find_components(removals.similar, len(candidates))
+        _, sizes = np.unique(roots, return_counts=True)
+        keys = ("threshold", "num_perm", "ngram", "normalized", "keep", "paragraphs")
+        return {
+            **{key: getattr(self.settings, key) for key in keys},
+            "seed": SEED,
+            "bands": self.shop.num_bands,
+            "rows": self.shop.rows,
+            "candidate_documents": len(candidates),
+            "candidate_pairs": removals.num_compared,
+            "verified_pairs": len(removals.similar),
+            "similar_groups": int((sizes > 1).sum()),
+            "largest_similar_group": int(sizes.max(initial=0)),
+        }
 
 
-def find_first_rows(ids: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """For each document the row of the first one with its id."""
-    first = np.arange(len(ids))
-    order = np.lexsort((ids[:, 1], ids[:, 0]))
-    ordered = ids[order]
-    starts = np.ones(len(ids), bool)
-    starts[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    groups = np.maximum.accumulate(np.where(starts, first, 0))
-    first[order] = order[groups]
-    return first
+def keep_best(
+    source: Source, groups: Sequence[tuple[Rows, Rows]], settings: Duplicates
+) -> tuple[Rows, Rows]:
+    """Of each group of rows the best stays.
 
+    Args:
+        groups: members and ends, as `corpus.grouping.group_equal` gives them.
 
-def _find_near(
-    source: Source, first: NDArray[np.int64], settings: Duplicates, workers: int, folder: Path
-) -> tuple[Removals, NDArray[np.int64], dict[str, int | float]]:
-    bands, rows = choose_bands(settings.num_perm, settings.threshold)
-    unique = first == np.arange(len(first))
-    with BandFiles(folder, bands) as files:
-        members = _sketch(source, unique, settings, rows, files, workers)
-    pairs = find_pairs(files, members)
-    candidates = np.unique(pairs)
-    sets = collect_candidates(source, candidates, settings.ngram, folder)
-    numbers = np.searchsorted(candidates, pairs).reshape(-1, 2)
-    removals = decide(sets, len(candidates), numbers, settings.threshold)
-    parameters: dict[str, int | float] = {
-        **settings.model_dump(),
-        "seed": SEED,
-        "bands": bands,
-        "rows": rows,
-        "candidate_pairs": removals.num_compared,
-        "verified_pairs": removals.num_similar,
-    }
-    return removals, candidates, parameters
-
-
-def _sketch(
-    source: Source,
-    unique: NDArray[np.bool_],
-    settings: Duplicates,
-    rows: int,
-    files: BandFiles,
-    workers: int,
-) -> NDArray[np.int64]:
-    """Write the band keys of every first copy with a token; returns their rows."""
-
-    def sketch(chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        members = np.flatnonzero(unique[chunk.first : chunk.first + len(chunk.batch)])
-        batch = pc.take(chunk.batch, pa.array(members))
-        both = join_columns(batch.column("prompt"), batch.column("text"), "\n")
-        signatures = sketch_column(both, settings.num_perm, settings.ngram, SEED)
-        filled = (signatures[:, :4] != _EMPTY).any(axis=1)
-        keys = np.empty((len(files.paths), int(filled.sum())), np.uint64)
-        kernels.make_band_keys(signatures[filled], rows, keys)
-        return members[filled] + chunk.first, keys
-
-    chunks = source.read(("prompt", "text"))
-    found = [np.empty(0, np.int64)]
-    with progress("sketching", total=source.num_rows, unit="documents") as advance:
-        for members, keys in map_ordered(sketch, chunks, workers):
-            found.append(members)
-            files.add(keys)
-            advance(len(members))
-    return np.concatenate(found)
-
-
-def map_ordered(
-    function: Callable[[Item], Made], items: Iterable[Item], workers: int
-) -> Iterator[Made]:
-    """`map` on threads, in order, holding at most two items for each thread."""
-    if workers == 1:
-        yield from map(function, items)
-        return
-    waiting: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _join(
-    source: Source,
-    ids: NDArray[np.uint64],
-    first: NDArray[np.int64],
-    candidates: NDArray[np.int64],
-    removals: Removals,
-    parameters: dict[str, int | float],
-) -> Findings:
-    """Exact and near duplicates together, by row."""
-    copies = np.flatnonzero(first != np.arange(len(first)))
-    rows = np.concatenate([copies, candidates[removals.removed]])
-    keepers = np.concatenate([first[copies], candidates[removals.keepers]])
-    jaccard = np.concatenate([np.ones(len(copies)), removals.similarity])
-    order = np.argsort(rows)
-    exact = order < len(copies)
-    return Findings(source, ids, rows[order], keepers[order], jaccard[order], exact, parameters)
-
-
-def _to_hex(words: NDArray[np.uint64]) -> str:
-    return words.astype(">u8").tobytes().hex()
+    Returns:
+        The rows that go, and for each the row that stays.
+    """
+    members = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in groups)])
+    sizes = [np.diff(ends, prepend=0) for _, ends in groups]
+    size = np.concatenate([np.empty(0, np.int64), *sizes])
+    if not len(members):
+        return members, members
+    rows = np.sort(members)
+    ranks = rank_rows(source, rows, settings)
+    mine = ranks[np.searchsorted(rows, members)]
+    best = np.minimum.reduceat(mine, np.cumsum(size) - size)
+    by_rank = rows[np.argsort(ranks)]
+    keepers = by_rank[np.repeat(best, size)]
+    gone = members != keepers
+    return members[gone], keepers[gone]

@@ -68,7 +68,10 @@ class RayEngine:
         """The task's results in order, holding at most two items for each worker."""
         import ray
 
-        remote = ray.remote(max_retries=RETRIES, num_cpus=1)(task)
+        def run(item: Item) -> Made:
+            return task(item)
+
+        remote = ray.remote(max_retries=RETRIES, num_cpus=1)(run)
         waiting: deque[Any] = deque()
         for item in items:
             waiting.append(remote.remote(item))

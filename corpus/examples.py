@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus.documents import open_writer, to_batch
-from corpus.duplicates import Findings
+from corpus.findings import NEAR, Findings
 from corpus.sources import Source
 
 NUM_EXAMPLES, NUM_CHARACTERS = 50, 600
@@ -26,7 +26,7 @@ EXAMPLES = pa.schema(
 
 def write_examples(found: Findings, path: Path) -> None:
     """Write up to 50 near pairs, spread evenly over the documents, texts cut at 600 characters."""
-    near = np.flatnonzero(~found.exact)
+    near = np.flatnonzero(found.kinds == NEAR)
     chosen = near[np.linspace(0, len(near) - 1, min(NUM_EXAMPLES, len(near))).astype(np.int64)]
     pairs = np.stack([found.rows[chosen], found.keepers[chosen]], axis=1)
     texts = _read_texts(found.source, np.unique(pairs))
@@ -43,10 +43,10 @@ def write_examples(found: Findings, path: Path) -> None:
 def _read_texts(source: Source, rows: NDArray[np.int64]) -> dict[int, tuple[str, str]]:
     """Row -> id and the start of prompt and text."""
     texts: dict[int, tuple[str, str]] = {}
-    for chunk in source.read(("id", "prompt", "text"), rows):
-        start, stop = np.searchsorted(rows, (chunk.first, chunk.first + len(chunk.batch)))
-        for row in rows[start:stop].tolist():
-            id_, prompt, text = (column[row - chunk.first].as_py() for column in chunk.batch)
+    for chunk in source.take(("id", "prompt", "text"), rows):
+        own = rows[chunk.first : chunk.first + len(chunk.batch)].tolist()
+        for row, document in zip(own, chunk.batch.to_pylist(), strict=True):
+            prompt, text = document["prompt"], document["text"]
             whole = f"{prompt}\n{text}" if prompt else text
-            texts[row] = (id_, whole[:NUM_CHARACTERS])
+            texts[row] = (document["id"], whole[:NUM_CHARACTERS])
     return texts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from corpus.documents import to_batch
+from corpus.documents import DOCUMENTS, ShardWriter, to_batch
 from corpus.sources import join_columns, list_shards
 from tongwen.run import RunFolder
 
@@ -20,6 +20,7 @@ HELD_OUT = pa.schema([(name, pa.string()) for name in ("id", "category", "langua
 HELD_OUT_SHARE = 5
 """At most one in so many documents of a group is held out."""
 
+DUPLICATES = "duplicates.parquet"
 _KEY = ("id", "origin")
 _MEMORY = 1_000_000_000
 
@@ -27,24 +28,55 @@ _MEMORY = 1_000_000_000
 def read_kept(run: RunFolder, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The kept documents in the order of the shards, about 2 MB of text at a time.
 
-    The duplicates table is in the order of the documents, so both are read side by side and
-    neither is held.
-
     Args:
         columns: of the documents table, in the order wanted.
 
     Raises:
         TongwenError: documents or duplicates are not finished.
     """
-    documents, duplicates = run.finished("corpus/documents"), run.finished("corpus/duplicates")
-    removed = _Removed(duplicates / "duplicates.parquet")
+    folders = (run.finished(f"corpus/{name}") for name in ("documents", "duplicates"))
+    return iterate_kept(*folders, columns)
+
+
+def iterate_kept(
+    documents: Path, duplicates: Path, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """`read_kept` for two folders.
+
+    The duplicates table is in the order of the documents, so both are read side by side and
+    neither is held.
+    """
+    removed = _Removed(duplicates / DUPLICATES)
     needed = list(dict.fromkeys((*columns, *_KEY)))
+    for table in _read_groups(documents, needed):
+        kept = table.filter(pa.array(~removed.find(_join_key(table))))
+        yield from kept.select(list(columns)).combine_chunks().to_batches()
+
+
+def find_kept(documents: Path, duplicates: Path) -> NDArray[np.bool_]:
+    """For each row of a folder of documents whether it stays."""
+    removed = _Removed(duplicates / DUPLICATES)
+    groups = _read_groups(documents, list(_KEY))
+    masks = [~removed.find(_join_key(table)) for table in groups]
+    return np.concatenate([np.empty(0, bool), *masks])
+
+
+def write_kept(
+    documents: Path, duplicates: Path, out: Path, advance: Callable[[int], None] = lambda _: None
+) -> int:
+    """Write the kept documents as shards of their own; returns how many they are."""
+    with ShardWriter(out) as writer:
+        for batch in iterate_kept(documents, duplicates, DOCUMENTS.names):
+            writer.write_batch(batch)
+            advance(len(batch))
+    return writer.num_rows
+
+
+def _read_groups(documents: Path, columns: list[str]) -> Iterator[pa.Table]:
     for path in list_shards(documents):
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=needed, use_threads=False)
-                kept = table.filter(pa.array(~removed.find(_join_key(table))))
-                yield from kept.select(list(columns)).combine_chunks().to_batches()
+                yield file.read_row_group(group, columns=columns, use_threads=False)
 
 
 def _join_key(table: pa.Table) -> pa.ChunkedArray:

@@ -10,25 +10,27 @@ missed pair is lost: `choose_bands` weighs a miss 19 times as heavily.  By defau
 
 datasketch's balanced choice, 9 bands of 13, would find 0.399 of the pairs at 0.8.
 
-Band keys go to disk, a file for each band, and one band is in memory at a time: about 24 bytes for
-each document.  (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, chapter 3.)
+Entries of all bands lie in one table, cut into partitions (`corpus.partitions`); a task groups the
+equal keys of one partition and writes the pairs.  (Leskovec, Rajaraman, Ullman: Mining of Massive
+Datasets, chapter 3.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from corpus.grouping import group_equal, pair_members, unique_pairs
+from corpus.partitions import read_partition, write_whole
+from corpus.sketches import Workshop
+
+Rows = NDArray[np.int64]
+
 MISS_WEIGHT = 0.95
 """Weight of a missed pair; a needless comparison weighs 0.05."""
-NUM_PREVIOUS = 3
-"""A member of a band's group is paired with so many before it, and with the first."""
 
 
 def choose_bands(num_perm: int, threshold: float) -> tuple[int, int]:
@@ -52,77 +54,41 @@ def candidate_probability(
     return 1 - (1 - similarity**rows) ** bands
 
 
-class BandFiles:
-    """Band keys on disk: `add` appends those of some documents, `read` gives one band's."""
-
-    def __init__(self, folder: Path, bands: int) -> None:
-        self.paths = [folder / f"band-{band:04}.keys" for band in range(bands)]
-        self._stack = ExitStack()
-        self._files: list[BinaryIO] = []
-
-    def __enter__(self) -> BandFiles:
-        self._files = [self._stack.enter_context(path.open("wb")) for path in self.paths]
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-
-    def add(self, keys: NDArray[np.uint64]) -> None:
-        """Append keys of shape (bands, documents)."""
-        for file, row in zip(self._files, keys, strict=True):
-            file.write(row.tobytes())
-
-    def read(self) -> Iterator[NDArray[np.uint64]]:
-        """The keys of each band in turn; its file is removed."""
-        for path in self.paths:
-            yield np.fromfile(path, np.uint64)
-            path.unlink()
-
-
-def find_pairs(bands: BandFiles, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Candidate pairs of all bands, each once.
+def group_copies(shop: Workshop, kind: str, parts: Sequence[int], part: int) -> tuple[Rows, Rows]:
+    """Groups of documents with equal ids or equal normalised texts, of one partition.
 
     Args:
-        bands: keys of the documents that take part, in the order of `rows`.
-        rows: their row numbers, rising.
+        kind: "id-entries" or "copies".
+        parts: numbers of the parts of the source.
+        part: number of the partition.
 
     Returns:
-        Shape (pairs, 2): earlier and later row, sorted.
+        See `corpus.grouping.group_equal`.
     """
-    assert not len(rows) or rows[-1] < 1 << 32
-    found = np.empty(0, np.uint64)
-    for keys in bands.read():
-        found = np.union1d(found, _pair_band(keys, rows.astype(np.uint64)))
-    return unpack_pairs(found)
+    entries = read_partition(shop.paths(kind, parts), part, shop.ids, words=2)
+    return group_equal(entries, shop.ids, shop.open_ids())
 
 
-def _pair_band(keys: NDArray[np.uint64], rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Packed pairs of one band: each member with the first and the three before it."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    same = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1
-    first = np.zeros(len(keys), bool)
-    first[same] = True
-    starts = np.maximum.accumulate(np.where(first, 0, np.arange(len(keys))))[same]
-    pairs = [rows[order[starts]] << np.uint64(32) | rows[order[same]]]
-    for step in range(1, NUM_PREVIOUS + 1):
-        near = same[same - step >= starts]
-        pairs.append(rows[order[near - step]] << np.uint64(32) | rows[order[near]])
-    return np.unique(np.concatenate(pairs))
+def pair_bands(shop: Workshop, parts: Sequence[int], part: int) -> Path:
+    """Write the candidate pairs of one partition of the bands, each once; of what is still left."""
+    target = shop.path("pairs", part)
+    if not target.exists():
+        entries = read_partition(shop.paths("bands", parts), part, shop.bands, words=1)
+        entries = entries[shop.open_left()[entries[:, 1]]]
+        members, ends = group_equal(entries, shop.bands, shop.open_ids())
+        pairs = unique_pairs(pair_members(members, ends))
+        write_whole(target, lambda path: pairs.tofile(path))
+    return target
 
 
-def pack_pairs(pairs: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Pairs (earlier, later) as 32 bits each; packed pairs sort by earlier, then later."""
-    unsigned = pairs.astype(np.uint64)
-    return unsigned[:, 0] << np.uint64(32) | unsigned[:, 1]
+def merge_pairs(paths: Iterable[Path]) -> Rows:
+    """The pairs of all partitions, each once, sorted; shape (pairs, 2).
 
-
-def unpack_pairs(packed: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Pairs (earlier, later) from 32 bits each, shape (pairs, 2)."""
-    earlier, later = packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)
-    return np.stack([earlier, later], axis=1).astype(np.int64)
+    Joined whenever the new ones are as many as the old, so three times the result is held at most.
+    """
+    merged, fresh = np.empty((0, 2), np.int64), [np.empty((0, 2), np.int64)]
+    for path in paths:
+        fresh.append(np.fromfile(path, np.int64).reshape(-1, 2))
+        if sum(map(len, fresh)) > len(merged):
+            merged, fresh = unique_pairs(np.concatenate([merged, *fresh])), []
+    return unique_pairs(np.concatenate([merged, *fresh]))

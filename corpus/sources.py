@@ -5,6 +5,7 @@ Both give record batches again and again, in the same order, and only those that
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 
 from tongwen.errors import TongwenError
 
+_OPEN = threading.local()
 _TABLE_ROWS = 1000
+_PART_CHUNKS = 16
+"""Chunks of a part: some 32 MB of text."""
 
 
 @dataclass(frozen=True)
@@ -30,30 +34,79 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Documents as a sequence of parts of known length.
+class Part:
+    """Consecutive chunks of a source: what one task works on.
 
     Attributes:
-        lengths: rows of each part.
-        load: the part of a number, with the columns asked for.
+        number: of the part, from 0.
+        chunks: the numbers of its chunks.
+        first: row number of its first row.
+        num_rows: how many it has.
+    """
+
+    number: int
+    chunks: range
+    first: int
+    num_rows: int
+
+    def own(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some rising rows that lie in this part."""
+        return rows[slice(*np.searchsorted(rows, (self.first, self.first + self.num_rows)))]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Documents as a sequence of chunks of known length.
+
+    Attributes:
+        lengths: rows of each chunk.
+        load: the chunk of a number, with the columns asked for.
+        identity: names, sizes and times of the files; "" for a table.
     """
 
     lengths: tuple[int, ...]
     load: Callable[[int, Sequence[str]], pa.RecordBatch]
+    identity: str = ""
 
     @property
     def num_rows(self) -> int:
         return sum(self.lengths)
 
+    def cut(self, chunks: int = _PART_CHUNKS) -> list[Part]:
+        """The source in parts of so many chunks."""
+        parts, first = [], 0
+        for start in range(0, len(self.lengths), chunks):
+            numbers = range(start, min(start + chunks, len(self.lengths)))
+            num_rows = sum(self.lengths[number] for number in numbers)
+            parts.append(Part(len(parts), numbers, first, num_rows))
+            first += num_rows
+        return parts
+
     def read(
-        self, columns: Sequence[str], wanted: NDArray[np.int64] | None = None
+        self,
+        columns: Sequence[str],
+        wanted: NDArray[np.int64] | None = None,
+        part: Part | None = None,
     ) -> Iterator[Chunk]:
-        """The parts in order; with `wanted` (rising rows) only those that hold one of them."""
-        first = 0
-        for number, length in enumerate(self.lengths):
+        """The chunks in order, of one part or of all.
+
+        Args:
+            wanted: rising rows; only chunks that hold one of them are read.
+        """
+        first = part.first if part else 0
+        for number in part.chunks if part else range(len(self.lengths)):
+            length = self.lengths[number]
             if wanted is None or np.diff(np.searchsorted(wanted, (first, first + length)))[0]:
                 yield Chunk(first, self.load(number, columns))
             first += length
+
+    def take(
+        self, columns: Sequence[str], rows: NDArray[np.int64], part: Part | None = None
+    ) -> Iterator[Chunk]:
+        """Some rising rows only; `Chunk.first` is then the place of its first row in `rows`."""
+        for chunk in self.read(columns, rows, part):
+            start, stop = np.searchsorted(rows, (chunk.first, chunk.first + len(chunk.batch)))
+            yield Chunk(int(start), pc.take(chunk.batch, pa.array(rows[start:stop] - chunk.first)))
 
 
 def list_shards(folder: Path) -> list[Path]:
@@ -78,31 +131,42 @@ def open_folder(folder: Path) -> Source:
     """
     places: list[tuple[Path, int]] = []
     lengths: list[int] = []
+    identity: list[str] = []
     for path in list_shards(folder):
-        metadata = pq.read_metadata(path)
+        metadata, status = pq.read_metadata(path), path.stat()
+        identity.append(f"{path} {status.st_size} {status.st_mtime_ns}")
         for group in range(metadata.num_row_groups):
             places.append((path, group))
             lengths.append(metadata.row_group(group).num_rows)
 
     def load(number: int, columns: Sequence[str]) -> pa.RecordBatch:
         path, group = places[number]
-        with pq.ParquetFile(path) as file:
-            table = file.read_row_group(group, columns=list(columns), use_threads=False)
+        table = _open_shard(path).read_row_group(group, columns=list(columns), use_threads=False)
         return _to_batch(table, columns)
 
-    return Source(tuple(lengths), load)
+    return Source(tuple(lengths), load, "\n".join(identity))
+
+
+def _open_shard(path: Path) -> pq.ParquetFile:
+    """The shard, opened once for the row groups that a thread reads one after the other."""
+    status = path.stat()
+    key = (path, status.st_ino, status.st_size, status.st_mtime_ns)
+    if getattr(_OPEN, "key", None) != key:
+        _OPEN.file, _OPEN.key = pq.ParquetFile(path), key
+    return _OPEN.file
 
 
 def open_table(table: pa.Table) -> Source:
-    """The rows of a table of `text` and, optionally, `prompt` ("") and `origin` (the row number).
+    """The rows of a table of `text` and, optionally, the other columns of the documents table.
 
+    A prompt, category, language or source that is not there is "", an origin the row's number.
     The ids are always the content hashes, as in the documents table.
 
     Raises:
         TongwenError: it has no column `text`.
     """
     if "text" not in table.column_names:
-        expected = "text; optional: prompt, origin"
+        expected = "text; optional: prompt, origin, category, language, source"
         raise TongwenError("the table has no column 'text'", expected=expected)
     whole = _complete(table)
     starts = range(0, len(whole), _TABLE_ROWS)
@@ -111,22 +175,25 @@ def open_table(table: pa.Table) -> Source:
         part = whole.slice(starts[number], _TABLE_ROWS).select(list(columns))
         return _to_batch(part, columns)
 
-    return Source(tuple(min(_TABLE_ROWS, len(whole) - start) for start in starts), load)
+    lengths = tuple(min(_TABLE_ROWS, len(whole) - start) for start in starts)
+    return Source(lengths, load)
 
 
 def _complete(table: pa.Table) -> pa.Table:
     from corpus.records import hash_document
 
-    names = table.column_names
+    names, size = table.column_names, len(table)
     text = table["text"].to_pylist()
-    prompt = table["prompt"].to_pylist() if "prompt" in names else [""] * len(table)
+    prompt = table["prompt"].to_pylist() if "prompt" in names else [""] * size
     ids = (hash_document(before, after) for before, after in zip(prompt, text, strict=True))
-    columns = {
+    columns: dict[str, Any] = {
         "id": pa.array(ids, pa.string()),
-        "origin": table["origin"] if "origin" in names else pa.array(map(str, range(len(table)))),
+        "text": table["text"].cast(pa.string()),
         "prompt": pa.array(prompt, pa.string()),
-        "text": table["text"],
+        "origin": table["origin"] if "origin" in names else pa.array(map(str, range(size))),
     }
+    for name in ("category", "language", "source"):
+        columns[name] = table[name] if name in names else pa.array([""] * size, pa.string())
     return pa.table(columns)
 
 

@@ -1,153 +1,173 @@
-"""Exact comparison of candidate pairs, and which document of a group stays.
+"""Exact Jaccard similarity of candidate pairs, from sets of shingle hashes in files.
 
-The sets of shingle hashes (64 bits) of all candidate documents go to a file that is mapped, not
-held.  A question-answer document is compared twice, prompt with prompt and text with text, and the
-lower similarity counts: ten questions about one passage are not duplicates of each other, nor are
-two questions with the answer "yes".
+Only the row groups that hold a candidate are read again.  A document's set is its 64-bit shingle
+hashes, sorted; a pair is one walk along two sets.  At 64 bits two shingles of a million-shingle
+pair are mistaken for each other once in ten million pairs: exact for every purpose here.
 
-A document is removed for the earliest kept document it resembles.  So every removed document has a
-kept one that is really similar, and a chain (a like b, b like c, a unlike c) keeps both its ends.
+A question-answer document is compared twice, prompt with prompt and text with text, and the lower
+similarity counts: ten questions about one passage are not duplicates of each other, nor are two
+questions with the answer "yes".
 """
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numba import njit
 from numpy.typing import NDArray
 
 from corpus import kernels
-from corpus.lsh import pack_pairs, unpack_pairs
+from corpus.engine import LocalEngine
+from corpus.partitions import write_whole
 from corpus.signatures import character_table, key_array, string_buffers
-from corpus.sources import Source
-from tongwen.progress import progress
+from corpus.sketches import Workshop, map_array
+from corpus.sources import Part
 
-Pairs = NDArray[np.int64]
+Rows = NDArray[np.int64]
+Similarities = NDArray[np.float64]
+
+COLUMNS = ("text", "prompt")
+_PAIRS_AT_ONCE = 1 << 16
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
+def collect_sets(shop: Workshop, name: str, part: Part, rows: Rows) -> int:
+    """Write the sets of those of some rising rows that lie in a part; returns how many do.
+
+    Args:
+        name: of the files.
+    """
+    own = part.own(rows)
+    targets = [set_paths(shop, name, column, part.number) for column in COLUMNS]
+    if targets[-1][1].exists():
+        return len(own)
+    values: list[list[NDArray[np.uint64]]] = [[], []]
+    sizes: list[list[Rows]] = [[], []]
+    for chunk in shop.source.take(COLUMNS, own, part):
+        for number, column in enumerate(COLUMNS):
+            found, ends = hash_sets(chunk.batch.column(column), shop.ngram)
+            values[number].append(found)
+            sizes[number].append(np.diff(ends, prepend=0))
+    for number, (value_path, size_path) in enumerate(targets):
+        _write_arrays(value_path, values[number])
+        _write_arrays(size_path, sizes[number])
+    return len(own)
+
+
+def hash_sets(column: pa.Array, ngram: int) -> tuple[NDArray[np.uint64], Rows]:
+    """Sets of a column of texts, one after the other, and the end of each."""
+    data, offsets = string_buffers(column)
+    ends = np.empty(len(column), np.int64)
+    values = np.empty((offsets[-1] - offsets[0]) // 2 + 2 * len(column), np.uint64)
+    used = kernels.collect_sets(data, offsets, character_table(), key_array(ngram), values, ends)
+    return values[:used].copy(), ends
+
+
+def set_paths(shop: Workshop, name: str, column: str, number: int) -> tuple[Path, Path]:
+    """The files of a part: hashes, and how many each document has."""
+    kinds = (f"{name}-{column}-{kind}" for kind in ("sets", "sizes"))
+    values, sizes = (shop.path(kind, number) for kind in kinds)
+    return values, sizes
+
+
+def _write_arrays(path: Path, arrays: Sequence[NDArray[Any]]) -> None:
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            for array in arrays:
+                array.tofile(file)
+
+    write_whole(path, write)
+
+
+@dataclass(frozen=True)
 class ShingleSets:
-    """Sets of shingle hashes of documents 0, 1, 2, ..., in a file."""
+    """Sets of hashes of documents 0, 1, 2, ...: `values` one after the other, the end of each."""
 
-    def __init__(self, path: Path, ngram: int) -> None:
-        self.path, self.ngram = path, ngram
-        self._ends: list[NDArray[np.int64]] = []
-        self._used = 0
-        path.write_bytes(b"")
+    values: NDArray[Any]
+    ends: Rows
 
-    def add(self, column: pa.Array) -> None:
-        """Append the sets of a column of texts."""
-        data, offsets = string_buffers(column)
-        ends = np.empty(len(column), np.int64)
-        values = np.empty((offsets[-1] - offsets[0]) // 2 + 2 * len(column), np.uint64)
-        table, keys = character_table(), key_array(self.ngram)
-        used = kernels.collect_sets(data, offsets, table, keys, values, ends)
-        with self.path.open("ab") as file:
-            file.write(values[:used].tobytes())
-        self._ends.append(ends + self._used)
-        self._used += used
+    def narrow(self) -> ShingleSets:
+        """The upper halves of the hashes; equal sets stay equal."""
+        return ShingleSets(self.values.view("<u4")[1::2], self.ends)
 
-    def compare(self, pairs: Pairs) -> NDArray[np.float64]:
-        """Jaccard similarity of each pair of documents; -1 where both sets are empty."""
+    def compare(self, pairs: Rows, other: ShingleSets | None = None) -> Similarities:
+        """Jaccard similarity of each pair of documents; -1 where both sets are empty.
+
+        Args:
+            pairs: shape (pairs, 2); the second numbers are those of `other` where it is given.
+        """
         out = np.empty(len(pairs), np.float64)
-        ends = np.concatenate(self._ends) if self._ends else np.empty(0, np.int64)
-        kernels.compare_sets(self._map(), ends, np.ascontiguousarray(pairs), out)
+        second = other or self
+        _compare(self.values, self.ends, second.values, second.ends, pairs, out)
         return out
-
-    def _map(self) -> NDArray[np.uint64]:
-        if not self._used:
-            return np.empty(0, np.uint64)
-        return np.asarray(np.memmap(self.path, np.uint64, "r+"))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Texts and prompts of the candidate documents, as sets."""
+    """Texts and prompts of documents, as sets."""
 
     texts: ShingleSets
     prompts: ShingleSets
 
-    def measure(self, pairs: Pairs) -> NDArray[np.float64]:
+    def narrow(self) -> Comparison:
+        """The upper halves of the hashes, which a sketch holds; nothing is copied."""
+        return Comparison(*(each.narrow() for each in (self.texts, self.prompts)))
+
+    def measure(
+        self, pairs: Rows, other: Comparison | None = None, workers: int = 1
+    ) -> Similarities:
         """Similarity of each pair: the lower one of texts and prompts."""
-        texts, prompts = self.texts.compare(pairs), self.prompts.compare(pairs)
-        prompts[prompts < 0] = 1.0
-        return np.minimum(texts, prompts)
+
+        def compare(start: int) -> Similarities:
+            part = np.ascontiguousarray(pairs[start : start + _PAIRS_AT_ONCE])
+            texts = self.texts.compare(part, other.texts if other else None)
+            prompts = self.prompts.compare(part, other.prompts if other else None)
+            prompts[prompts < 0] = 1.0
+            return np.minimum(texts, prompts)
+
+        starts = range(0, len(pairs), _PAIRS_AT_ONCE)
+        return np.concatenate([np.empty(0), *LocalEngine(workers).map(compare, starts)])
 
 
-def collect_candidates(
-    source: Source, rows: NDArray[np.int64], ngram: int, folder: Path
-) -> Comparison:
-    """Read the documents of some rows (rising) and keep their sets of shingles in `folder`."""
-    sets = Comparison(
-        ShingleSets(folder / "texts.sets", ngram), ShingleSets(folder / "prompts.sets", ngram)
-    )
-    with progress("comparing candidates", total=len(rows), unit="documents") as advance:
-        for chunk in source.read(("text", "prompt"), rows):
-            start, stop = np.searchsorted(rows, (chunk.first, chunk.first + len(chunk.batch)))
-            batch = pc.take(chunk.batch, pa.array(rows[start:stop] - chunk.first))
-            sets.texts.add(batch.column("text"))
-            sets.prompts.add(batch.column("prompt"))
-            advance(int(stop - start))
-    return sets
+def open_sets(shop: Workshop, name: str, parts: Sequence[Part]) -> Comparison:
+    """The sets that `collect_sets` left in all parts, numbered in the order of the rows."""
+    sets = [_join_sets(shop, name, column, parts) for column in COLUMNS]
+    return Comparison(sets[0], sets[1])
 
 
-@dataclass(frozen=True)
-class Removals:
-    """What the comparison decided.
-
-    Attributes:
-        removed: documents that go, rising.
-        keepers: for each the document that stays, and `similarity` to it.
-        num_compared, num_similar: pairs compared, and those at the threshold or above.
-    """
-
-    removed: NDArray[np.int64]
-    keepers: NDArray[np.int64]
-    similarity: NDArray[np.float64]
-    num_compared: int
-    num_similar: int
+def _join_sets(shop: Workshop, name: str, column: str, parts: Sequence[Part]) -> ShingleSets:
+    paths = [set_paths(shop, name, column, part.number) for part in parts]
+    sizes = [np.fromfile(size_path, np.int64) for _, size_path in paths]
+    joined = shop.folder / f"{name}-{column}-sets"
+    if not joined.exists():
+        write_whole(joined, lambda partial: _concatenate([path for path, _ in paths], partial))
+    ends = np.cumsum(np.concatenate([np.empty(0, np.int64), *sizes]))
+    return ShingleSets(map_array(joined, np.uint64), ends)
 
 
-def decide(sets: Comparison, num_documents: int, pairs: Pairs, threshold: float) -> Removals:
-    """Compare pairs and choose who stays.
-
-    Where a document resembles only removed ones, it is compared with their keepers too, again and
-    again until nothing is new: candidates of one group need not all be pairs.
-
-    Args:
-        pairs: of document numbers (earlier, later).
-        threshold: similarity from which two are near duplicates.
-    """
-    seen = fresh = np.unique(pack_pairs(pairs))
-    similar, values = np.empty((0, 2), np.int64), np.empty(0)
-    while True:
-        compared = unpack_pairs(fresh)
-        measured = sets.measure(compared)
-        close = measured >= threshold
-        similar = np.concatenate([similar, compared[close]])
-        values = np.concatenate([values, measured[close]])
-        order = np.lexsort((similar[:, 0], similar[:, 1]))
-        similar, values = similar[order], values[order]
-        keepers, via = _choose_keepers(similar, num_documents)
-        fresh = np.setdiff1d(_find_indirect(similar, keepers), seen, assume_unique=True)
-        if not len(fresh):
-            break
-        seen = np.union1d(seen, fresh)
-    removed = np.flatnonzero(keepers >= 0)
-    return Removals(removed, keepers[removed], values[via[removed]], len(seen), len(similar))
+def _concatenate(paths: Sequence[Path], target: Path) -> None:
+    with target.open("wb") as out:
+        for path in paths:
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, out, 1 << 20)
 
 
-def _choose_keepers(similar: Pairs, num_documents: int) -> tuple[Pairs, NDArray[np.int64]]:
-    keepers, via = np.full(num_documents, -1, np.int64), np.full(num_documents, -1, np.int64)
-    kernels.choose_keepers(similar, keepers, via)
-    return keepers, via
-
-
-def _find_indirect(similar: Pairs, keepers: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Packed pairs of a kept document and the keeper of a removed one that it resembles."""
-    both = np.concatenate([similar, similar[:, ::-1]])
-    through = both[(keepers[both[:, 0]] < 0) & (keepers[both[:, 1]] >= 0)]
-    pairs = np.sort(np.stack([through[:, 0], keepers[through[:, 1]]], axis=1), axis=1)
-    return np.unique(pack_pairs(pairs[pairs[:, 0] != pairs[:, 1]]))
+@njit(**_OPTIONS)
+def _compare(values_a: Any, ends_a: Any, values_b: Any, ends_b: Any, pairs: Any, out: Any) -> None:
+    for p in range(pairs.shape[0]):
+        a, b = pairs[p, 0], pairs[p, 1]
+        i, j = (ends_a[a - 1] if a else 0), (ends_b[b - 1] if b else 0)
+        size = ends_a[a] - i + ends_b[b] - j
+        common = 0
+        while i < ends_a[a] and j < ends_b[b]:
+            x, y = values_a[i], values_b[j]
+            common += x == y
+            i += x <= y
+            j += y <= x
+        out[p] = common / (size - common) if size else -1.0

@@ -15,10 +15,10 @@ from typing import Annotated
 
 import typer
 
-from tongwen.cli_corpus import RecipeFile, corpus_group, open_recipe
+from tongwen.cli_corpus import RecipeFile, corpus_group, open_corpus_recipe, open_recipe
 from tongwen.errors import TongwenError
 from tongwen.progress import format_seconds, say
-from tongwen.recipe import Recipe, load_recipe
+from tongwen.recipe import CorpusRecipe, load_recipe
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -98,22 +98,22 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _remove(recipe: Recipe, names: list[str] | None) -> None:
-    from tongwen.pipeline import list_steps, remove_outputs
+def _remove(recipe: CorpusRecipe, names: list[str] | None) -> None:
+    from tongwen.pipeline import list_all_steps, remove_outputs
 
     for name in names or []:
-        for gone in remove_outputs(recipe, list_steps(recipe), name):
+        for gone in remove_outputs(recipe, list_all_steps(recipe), name):
             say(f"removed {gone}")
 
 
 def _build(path: Path, name: str, redo: bool) -> None:
     """Build one output (`stage/output`, or a stage's all with `stage/`) and what it needs."""
-    from tongwen.pipeline import list_steps, required_steps, run_steps
+    from tongwen.pipeline import list_all_steps, required_steps, run_steps
 
-    recipe = open_recipe(path)
+    recipe = open_corpus_recipe(path) if name.startswith("corpus/") else open_recipe(path)
     if redo:
         _remove(recipe, [name])
-    steps = required_steps(list_steps(recipe), name)
+    steps = required_steps(list_all_steps(recipe), name)
     for step, record, _ in run_steps(recipe, steps)[-1:]:
         print(recipe.folder / step.name)
         for key, value in record.counts.items():
@@ -150,6 +150,9 @@ _groups = {
 
 _verb("corpus", "read", "corpus/documents", "Read the files into documents; list the rejects.")
 _verb("corpus", "dedup", "corpus/duplicates", "Find exact and near duplicates.")
+_verb("corpus", "keep", "corpus/kept", "Write the documents without duplicates as Parquet.")
+_verb("corpus", "audit", "corpus/audit", "Measure how well duplicates are found, by planted edits.")
+_verb("corpus", "sketch", "corpus/sketch", "Make what later runs and `query` compare with.")
 _verb("corpus", "stats", "corpus/statistics", "Count by category, language and source.")
 _verb("tokenizer", "learn", "tokenizer/vocabulary", "Learn pieces and append them to the base.")
 _verb("tokenizer", "compare", "tokenizer/comparison", "Measure compression against others.")

@@ -16,15 +16,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tongwen.errors import TongwenError
 from tongwen.progress import format_seconds, say
-from tongwen.recipe import Recipe
-from tongwen.record import Counts, Record, identify_file, produce
+from tongwen.recipe import CorpusRecipe, Recipe
+from tongwen.record import RECORD, Counts, Record, identify_file, produce
 from tongwen.run import RunFolder
 
-Build = Callable[[Recipe, RunFolder, Path], Counts]
+if TYPE_CHECKING:
+    from corpus.paths import RemotePath
+
+Build = Callable[[Any, RunFolder, Path], Counts]
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Step:
         build: `module:function`; the function is called with the recipe, the run and a folder.
         config: what of the recipe changes the result.
         needs: the outputs it reads.
-        files: input files it reads from outside the run folder.
+        files: input files it reads from outside the run folder; a remote one knows its identity.
         resumable: the function goes on in a folder that a killed run left.
         arguments: passed on to the function by name.
     """
@@ -45,7 +48,7 @@ class Step:
     build: str
     config: dict[str, Any]
     needs: tuple[str, ...] = ()
-    files: tuple[Path, ...] = ()
+    files: tuple[Path | RemotePath, ...] = ()
     resumable: bool = False
     arguments: tuple[tuple[str, str], ...] = ()
 
@@ -62,7 +65,7 @@ class Step:
 
 
 def list_steps(recipe: Recipe) -> tuple[Step, ...]:
-    """Every step of a recipe, each after the ones it needs."""
+    """Every step of a run, each after the ones it needs."""
     return (
         *_corpus_steps(recipe),
         *_tokenizer_steps(recipe),
@@ -72,6 +75,22 @@ def list_steps(recipe: Recipe) -> tuple[Step, ...]:
     )
 
 
+def list_all_steps(recipe: CorpusRecipe) -> tuple[Step, ...]:
+    """Those of a run and those that are built when asked for by name."""
+    own = list_steps(recipe) if isinstance(recipe, Recipe) else _corpus_steps(recipe)
+    return (*own, *_extra_steps(recipe))
+
+
+def _extra_steps(recipe: CorpusRecipe) -> Iterator[Step]:
+    yield Step("corpus/kept", "corpus.steps:build_kept", {}, needs=_KEPT)
+    duplicates = _dump(recipe.corpus.duplicates, "threshold", "num_perm", "ngram")
+    sketch = {"corpus": {"duplicates": duplicates}}
+    yield Step("corpus/sketch", "corpus.steps:build_sketch", sketch, needs=_KEPT)
+    audit = {"corpus": _dump(recipe.corpus, "duplicates", "audit")}
+    needs = ("corpus/documents",)
+    yield Step("corpus/audit", "corpus.steps:build_audit", audit, needs=needs)
+
+
 def _dump(section: Any, *names: str) -> dict[str, Any]:
     return section.model_dump(mode="json", include=set(names) if names else None)
 
@@ -79,7 +98,7 @@ def _dump(section: Any, *names: str) -> dict[str, Any]:
 _KEPT = ("corpus/documents", "corpus/duplicates")
 
 
-def _corpus_steps(recipe: Recipe) -> Iterator[Step]:
+def _corpus_steps(recipe: CorpusRecipe) -> Iterator[Step]:
     from corpus.files import find_files
 
     corpus = _dump(recipe.corpus, "inputs", "max_document_characters", "categories")
@@ -91,8 +110,25 @@ def _corpus_steps(recipe: Recipe) -> Iterator[Step]:
         "corpus.steps:build_duplicates",
         {"corpus": duplicates},
         needs=("corpus/documents",),
+        files=_sketches(recipe),
+        resumable=True,
     )
     yield Step("corpus/statistics", "corpus.steps:build_statistics", {}, needs=_KEPT)
+
+
+def _sketches(recipe: CorpusRecipe) -> tuple[Path, ...]:
+    """The records of the sketches of earlier runs: they hold the hash of every file."""
+    folders = map(recipe.resolve, recipe.corpus.duplicates.against)
+    records = tuple(folder / RECORD for folder in folders)
+    for record in records:
+        if not record.exists():
+            raise TongwenError(
+                "no sketch there",
+                where=f"corpus.duplicates.against, {record.parent}",
+                expected=f"a finished corpus/sketch of another run, with its {RECORD}",
+                do="make it: tongwen corpus sketch RECIPE_OF_THAT_RUN",
+            )
+    return records
 
 
 def _tokenizer_steps(recipe: Recipe) -> Iterator[Step]:
@@ -228,7 +264,7 @@ def _base_weights(recipe: Recipe) -> tuple[Path, ...]:
     return (folder / "config.json", *weights)
 
 
-def run_steps(recipe: Recipe, steps: tuple[Step, ...]) -> list[tuple[Step, Record, bool]]:
+def run_steps(recipe: CorpusRecipe, steps: tuple[Step, ...]) -> list[tuple[Step, Record, bool]]:
     """Build what is not built yet, in order; returns each record and whether it was built now.
 
     Raises:
@@ -242,7 +278,7 @@ def run_steps(recipe: Recipe, steps: tuple[Step, ...]) -> list[tuple[Step, Recor
     return done
 
 
-def _run_step(recipe: Recipe, run: RunFolder, step: Step, label: str) -> tuple[Record, bool]:
+def _run_step(recipe: CorpusRecipe, run: RunFolder, step: Step, label: str) -> tuple[Record, bool]:
     if run.record(step.name) is None:
         say(f"{label} {step.name}")
 
@@ -275,7 +311,8 @@ def step_inputs(run: RunFolder, step: Step) -> dict[str, str]:
         assert record is not None
         found[name] = record.content
     for file in step.files:
-        found[f"{len(found)}:{file.name}"] = identify_file(file)
+        identity = identify_file(file) if isinstance(file, Path) else file.identity
+        found[f"{len(found)}:{file.name}"] = identity
     return found
 
 
@@ -308,7 +345,7 @@ def _find_step(steps: tuple[Step, ...], name: str) -> Step:
     )
 
 
-def remove_outputs(recipe: Recipe, steps: tuple[Step, ...], name: str) -> list[str]:
+def remove_outputs(recipe: CorpusRecipe, steps: tuple[Step, ...], name: str) -> list[str]:
     """Remove an output and everything that was made from it; returns the names removed.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from tongwen.pipeline import Step, list_steps, step_inputs
+from tongwen.pipeline import Step, list_all_steps, list_steps, step_inputs
 from tongwen.progress import format_count, format_seconds
 from tongwen.recipe import Recipe
 from tongwen.record import fingerprint
@@ -25,12 +25,13 @@ def find_state(run: RunFolder, step: Step) -> str:
 
 
 def show_status(recipe: Recipe) -> None:
-    """Print a table of every output."""
-    run = RunFolder(recipe.folder)
+    """Print a table of every output of a run, and of the others that are there."""
+    run, own = RunFolder(recipe.folder), list_steps(recipe)
+    extra = [step for step in list_all_steps(recipe)[len(own) :] if run.record(step.name)]
     table = Table(title=f"{recipe.folder}", title_justify="left")
     for column in ("output", "state", "time", "size", "counts"):
         table.add_column(column, justify="right" if column in ("time", "size") else "left")
-    for step in list_steps(recipe):
+    for step in (*own, *extra):
         table.add_row(*_status_row(run, step))
     Console().print(table)
 

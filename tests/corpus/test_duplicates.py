@@ -15,48 +15,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import find_duplicates, jaccard, split_shingles
-from corpus.documents import DOCUMENTS, ShardWriter
-from corpus.records import Rules, hash_document
-from corpus.verify import Comparison, ShingleSets, decide
+from corpus.decide import decide
+from corpus.documents import DOCUMENTS
+from corpus.findings import EXACT, NEAR
+from corpus.records import hash_document
+from corpus.verify import Comparison, ShingleSets, hash_sets
+from tests.corpus.planted import (
+    edit,
+    join,
+    make_documents,
+    make_text,
+    plant,
+    write_documents,
+)
 from tongwen.errors import TongwenError
-from tongwen.recipe import Columns, Duplicates
-
-HAN = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]
-
-
-def make_text(source: random.Random, language: str, length: int = 200) -> list[str]:
-    if language == "zh":
-        return [source.choice(HAN) for _ in range(length)]
-    return ["".join(source.choices("abcdefghij", k=5)) for _ in range(length)]
-
-
-def edit(source: random.Random, tokens: list[str], num_edits: int) -> list[str]:
-    """Replace some tokens that lie apart, each of which breaks five shingles."""
-    edited = list(tokens)
-    for place in source.sample(range(0, len(tokens) - 5, 6), num_edits):
-        edited[place] = edited[place + 1]
-    return edited
-
-
-def join(tokens: list[str]) -> str:
-    return ("" if tokens[0] in HAN else " ").join(tokens)
-
-
-def plant(seed: int) -> list[str]:
-    """Originals, exact copies, close and distant variants, shuffled."""
-    source, texts = random.Random(seed), []
-    for number in range(60):
-        tokens = make_text(source, "zh" if number % 2 else "en", source.randint(60, 300))
-        texts.append(join(tokens))
-        for num_edits in source.sample([0, 1, 2, 3, 8, 9], number % 4):
-            texts.append(join(edit(source, tokens, num_edits)))
-    source.shuffle(texts)
-    return texts
+from tongwen.recipe import Duplicates
 
 
 def keep_greedily(texts: list[str], threshold: float) -> dict[int, tuple[int, float]]:
     """The oracle: first exact copies; then all pairs are compared, and a row goes for the earliest
-    kept row it resembles."""
+    kept row it resembles; a copy of one that goes, for the same."""
     removed = {
         row: (texts.index(text), 1.0) for row, text in enumerate(texts) if texts.index(text) < row
     }
@@ -67,7 +45,7 @@ def keep_greedily(texts: list[str], threshold: float) -> dict[int, tuple[int, fl
             if before not in removed and value >= threshold:
                 removed[row] = (before, value)
                 break
-    return removed
+    return {row: removed.get(keeper, (keeper, value)) for row, (keeper, value) in removed.items()}
 
 
 def test_planted_duplicates_are_found_and_only_those() -> None:
@@ -77,8 +55,8 @@ def test_planted_duplicates_are_found_and_only_those() -> None:
     assert len(removed) > 40
     rows = zip(found.rows.tolist(), found.keepers.tolist(), found.jaccard.tolist(), strict=True)
     assert {row: (keeper, value) for row, keeper, value in rows} == removed
-    exact = {row for row, (before, _) in removed.items() if texts[row] == texts[before]}
-    assert set(found.rows[found.exact].tolist()) == exact
+    exact = {row for row in removed if texts.index(texts[row]) < row}
+    assert set(found.rows[found.kinds == EXACT].tolist()) == exact
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.9])
@@ -100,7 +78,7 @@ def test_every_removed_row_resembles_an_earlier_kept_one(seed: int) -> None:
     sets = [set(split_shingles(text)) for text in texts]
     for row, keeper, value in zip(found.rows, found.keepers, found.jaccard, strict=True):
         assert keeper < row
-        assert keeper not in removed or texts[row] == texts[keeper]
+        assert keeper not in removed
         assert value == len(sets[row] & sets[keeper]) / len(sets[row] | sets[keeper]) >= 0.6
     kept = [each for row, each in enumerate(sets) if row not in removed]
     assert not [1 for a, b in combinations(kept, 2) if len(a & b) > 0.9 * len(a | b)]
@@ -131,22 +109,20 @@ def test_large_group_collapses_to_its_first_member() -> None:
     tokens = make_text(source, "en", 400)
     texts = [join(make_text(source, "en")), *(join(edit(source, tokens, 1)) for _ in range(300))]
     found = find_duplicates(pa.table({"text": texts}))
-    assert set(found.keepers[~found.exact].tolist()) == {1}
+    assert set(found.keepers[found.kinds == NEAR].tolist()) == {1}
     assert len(found.rows) == len(texts) - 2
 
 
-def test_pairs_that_were_not_candidates_are_found_through_removed_ones(tmp_path: Path) -> None:
+def test_pairs_that_were_not_candidates_are_found_through_removed_ones() -> None:
     """Five copies with candidate pairs in a row only, and one that resembles none."""
-    sets = Comparison(ShingleSets(tmp_path / "t", 5), ShingleSets(tmp_path / "p", 5))
     texts = ["一二三四五六七八"] * 5 + ["甲乙丙丁戊己庚辛"]
-    sets.texts.add(pa.array(texts[:2]))
-    sets.texts.add(pa.array(texts[2:]))
-    sets.prompts.add(pa.array([""] * 6))
-    found = decide(sets, 6, np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]]), 0.8)
+    sets = [ShingleSets(*hash_sets(pa.array(each), 5)) for each in (texts, [""] * 6)]
+    pairs = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]])
+    found = decide(Comparison(*sets).measure, np.arange(6), pairs, 0.8)
     assert found.removed.tolist() == [1, 2, 3, 4]
     assert found.keepers.tolist() == [0, 0, 0, 0]
     assert found.similarity.tolist() == [1.0] * 4
-    assert (found.num_compared, found.num_similar) == (9, 8)
+    assert (found.num_compared, len(found.similar)) == (9, 8)
 
 
 def test_short_documents_do_not_collapse() -> None:
@@ -198,32 +174,12 @@ def test_empty_table_has_no_duplicates() -> None:
         find_duplicates(pa.table({"txt": ["a"]}))
 
 
-def write_shards(folder: Path, texts: list[str], **sizes: int) -> Path:
-    rules = Rules(Columns(), "f.jsonl", "c", "zh", "s", 10**6)
-    folder.mkdir()
-    with ShardWriter(folder, **sizes) as writer:
-        for line, text in enumerate(texts, 1):
-            writer.write(rules.make_document({"text": text}, line))
-    return folder
-
-
-def test_result_does_not_depend_on_shards_or_workers(tmp_path: Path) -> None:
-    texts = plant(3)
-    whole = find_duplicates(write_shards(tmp_path / "one", texts))
-    parted = write_shards(tmp_path / "many", texts, shard_bytes=9000, group_bytes=2500)
-    assert len(list(parted.iterdir())) > 5
-    expected = whole.to_table()
-    assert expected.num_rows > 40
-    assert find_duplicates(parted).to_table().equals(expected)
-    assert find_duplicates(parted, workers=3).to_table().equals(expected)
-    assert find_duplicates(parted, workers=3).parameters == whole.parameters
-    assert not [path for path in parted.iterdir() if path.suffix != ".parquet"]
-
-
 def test_shards_hold_every_row_in_order(tmp_path: Path) -> None:
     texts = plant(4)
-    folder = write_shards(tmp_path / "many", texts, shard_bytes=9000, group_bytes=2500)
+    documents = make_documents(texts)
+    folder = write_documents(tmp_path / "many", documents, shard_bytes=9000, group_bytes=2500)
     tables = [pq.read_table(path) for path in sorted(folder.iterdir())]
+    assert len(tables) > 5
     whole = pa.concat_tables(tables)
     assert whole.schema.equals(DOCUMENTS)
     assert whole["text"].to_pylist() == texts

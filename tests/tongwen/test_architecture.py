@@ -20,6 +20,7 @@ COMMAND_LINE = {
     "tongwen.pipeline",
     "tongwen.cli",
     "tongwen.cli_corpus",
+    "tongwen.curate",
     "tongwen.init",
     "tongwen.draft",
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -38,6 +38,7 @@ __all__ = [
     "Columns",
     "Comparison",
     "Corpus",
+    "CorpusRecipe",
     "Duplicates",
     "Engine",
     "Input",
@@ -51,8 +52,10 @@ __all__ = [
     "Stage",
     "Tokenizer",
     "Train",
+    "load_corpus_recipe",
     "load_recipe",
     "parse_bytes",
+    "parse_corpus_recipe",
     "parse_recipe",
 ]
 
@@ -119,17 +122,11 @@ class Reports(Section):
     """The page's heading; by default the run folder's name."""
 
 
-class Recipe(Section):
-    """A whole recipe.  `home` is the folder of the file, where relative paths start."""
+class CorpusRecipe(Section):
+    """A recipe of the corpus stage alone.  `home` is the file's folder, where paths start."""
 
     run: Run
     corpus: Corpus
-    tokenizer: Tokenizer
-    buckets: Buckets = Buckets()
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
-    model: Model
-    train: Train = Train()
-    reports: Reports = Reports()
     home: Annotated[Path, Field(exclude=True)] = Path()
 
     def resolve(self, path: str) -> Path:
@@ -140,6 +137,17 @@ class Recipe(Section):
     def folder(self) -> Path:
         """The run folder, absolute."""
         return self.resolve(self.run.folder)
+
+
+class Recipe(CorpusRecipe):
+    """A whole recipe."""
+
+    tokenizer: Tokenizer
+    buckets: Buckets = Buckets()
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    model: Model
+    train: Train = Train()
+    reports: Reports = Reports()
 
     @property
     def trained_stages(self) -> tuple[Stage, ...]:
@@ -173,6 +181,9 @@ class Recipe(Section):
         return self
 
 
+AnyRecipe = TypeVar("AnyRecipe", bound=CorpusRecipe)
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe.
 
@@ -183,12 +194,30 @@ def load_recipe(path: Path) -> Recipe:
     return parse_recipe(_read_toml(path), home=path.resolve().parent, where=str(path))
 
 
+def load_corpus_recipe(path: Path) -> CorpusRecipe:
+    """`load_recipe` for a stage that needs [run] and [corpus] only; others may be left out."""
+    table = _read_toml(path)
+    parse = parse_corpus_recipe if set(table) <= {"run", "corpus"} else parse_recipe
+    return parse(table, home=path.resolve().parent, where=str(path))
+
+
 def parse_recipe(table: dict[str, Any], *, home: Path, where: str = "recipe") -> Recipe:
     """`load_recipe` for a table that was already read."""
+    return _parse(Recipe, table, home, where)
+
+
+def parse_corpus_recipe(
+    table: dict[str, Any], *, home: Path, where: str = "recipe"
+) -> CorpusRecipe:
+    """`load_corpus_recipe` for a table of [run] and [corpus] that was already read."""
+    return _parse(CorpusRecipe, table, home, where)
+
+
+def _parse(kind: type[AnyRecipe], table: dict[str, Any], home: Path, where: str) -> AnyRecipe:
     if "home" in table:
         raise TongwenError("unknown key home", where=where, expected="the keys of FORMATS.md")
     try:
-        return Recipe.model_validate({**table, "home": home})
+        return kind.model_validate({**table, "home": home})
     except ValidationError as error:
         raise _explain(error, where) from None
 

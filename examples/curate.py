@@ -1,0 +1,36 @@
+"""Deduplicate files and look at what went.
+
+    python examples/curate.py OUT FILES...
+
+OUT/corpus/kept gets Parquet shards without duplicates.  Run it again and it returns at once; add a
+file, and it says that the outputs belong to another call.
+"""
+
+import sys
+from collections import Counter
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tongwen import deduplicate
+
+
+def main() -> None:
+    out, *files = sys.argv[1:]
+    curated = deduplicate(files, out, keep="longest", threshold=0.8)
+
+    print(f"{curated.counts['documents']} documents, {curated.counts['kept']} kept")
+    duplicates = pq.read_table(curated.duplicates / "duplicates.parquet")
+    for kind, count in Counter(duplicates["kind"].to_pylist()).most_common():
+        print(f"  {kind}: {count}")
+    for keeper, count in Counter(duplicates["keeper"].to_pylist()).most_common(3):
+        print(f"  {count} are copies of {keeper}")
+
+    characters = sum(
+        pc.sum(pc.utf8_length(batch.column("text"))).as_py() for batch in curated.read()
+    )
+    print(f"{characters} characters kept, in {curated.kept}")
+
+
+if __name__ == "__main__":
+    main()
