@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.grouping import group_equal, pair_members, unique_pairs
-from corpus.partitions import read_partition, write_whole
+from corpus.partitions import read_partition, write_arrays
 from corpus.sketches import Workshop
 
 Rows = NDArray[np.int64]
@@ -77,7 +77,7 @@ def pair_bands(shop: Workshop, parts: Sequence[int], part: int) -> Path:
         entries = entries[shop.open_left()[entries[:, 1]]]
         members, ends = group_equal(entries, shop.bands, shop.open_ids())
         pairs = unique_pairs(pair_members(members, ends))
-        write_whole(target, lambda path: pairs.tofile(path))
+        write_arrays(target, (pairs,))
     return target
 
 

@@ -13,10 +13,10 @@ hashes: their first bits are spread evenly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numba import njit
@@ -53,13 +53,7 @@ def write_partitions(path: Path, entries: Entries, cut: Cut) -> Path:
     """Write entries of shape (n, words + 1) in the order of their partitions."""
     starts, ordered = np.zeros(cut.num_parts + 1, np.uint64), np.empty_like(entries)
     scatter(entries, np.uint64(0), np.uint64(cut.bits), starts, ordered)
-
-    def write(partial: Path) -> None:
-        with partial.open("wb") as file:
-            file.write(starts.tobytes())
-            file.write(ordered.data)
-
-    return write_whole(path, write)
+    return write_arrays(path, (starts, ordered))
 
 
 def read_partition(paths: Sequence[Path], part: int, cut: Cut, words: int) -> Entries:
@@ -75,6 +69,22 @@ def read_partition(paths: Sequence[Path], part: int, cut: Cut, words: int) -> En
                     np.fromfile(file, np.uint64, width * (last - first)).reshape(-1, width)
                 )
     return np.concatenate(found)
+
+
+def write_arrays(path: Path, arrays: Iterable[NDArray[Any]]) -> Path:
+    """Write plain numbers, one array after the other, to a file that is whole or absent."""
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            for array in arrays:
+                append_array(file, array)
+
+    return write_whole(path, write)
+
+
+def append_array(file: BinaryIO, array: NDArray[Any]) -> None:
+    """Write plain numbers; unlike `ndarray.tofile` a full disk is said to be one."""
+    file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> Path:

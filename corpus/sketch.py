@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from corpus.documents import open_writer
 from corpus.engine import Engine
 from corpus.lsh import choose_bands
-from corpus.partitions import Cut, read_partition
+from corpus.partitions import Cut, append_array, read_partition
 from corpus.sketches import SEED, Workshop, map_array, parse_ids
 from corpus.sources import Part, Source, open_folder
 from corpus.tasks import number_documents, open_left, open_workshop, run_tasks, sketch_all
@@ -247,10 +247,10 @@ def _write_table(prefix: Path, sorted_entries: Iterator[Keys], places: Rows) -> 
     names = [prefix.with_name(f"{prefix.name}-{half}.bin") for half in (*_HALVES, "numbers")]
     with names[0].open("wb") as keys, names[1].open("wb") as checks, names[2].open("wb") as numbers:
         for entries in sorted_entries:
-            np.ascontiguousarray(entries[:, 0]).tofile(keys)
+            append_array(keys, entries[:, 0])
             if entries.shape[1] == 3:
-                np.ascontiguousarray(entries[:, 1]).tofile(checks)
-            places[entries[:, -1]].tofile(numbers)
+                append_array(checks, entries[:, 1])
+            append_array(numbers, places[entries[:, -1]])
 
 
 def _write_sets(shop: Workshop, column: str, parts: Sequence[Part], out: Path) -> None:
@@ -259,11 +259,11 @@ def _write_sets(shop: Workshop, column: str, parts: Sequence[Part], out: Path) -
     paths = [set_paths(shop, _NAME, column, part.number) for part in parts]
     with (out / f"{column}-hashes.bin").open("wb") as hashes:
         for values, _ in paths:
-            (np.fromfile(values, np.uint64) >> np.uint64(32)).astype(np.uint32).tofile(hashes)
+            append_array(hashes, np.fromfile(values, "<u4")[1::2])
     with (out / f"{column}-ends.bin").open("wb") as ends:
         for _, sizes in paths:
             own = end + np.cumsum(np.fromfile(sizes, np.int64))
-            own.tofile(ends)
+            append_array(ends, own)
             end = int(own[-1]) if len(own) else end
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus import kernels
-from corpus.partitions import Cut, write_partitions, write_whole
+from corpus.partitions import Cut, write_arrays, write_partitions
 from corpus.shingles import mix64
 from corpus.signatures import normalized_keys, sketch_with_normalized, string_buffers
 from corpus.sources import Part, Source, join_columns
@@ -90,7 +90,7 @@ def number_ids(shop: Workshop, part: Part) -> int:
     target = shop.path("id-entries", part.number)
     if not target.exists():
         ids = np.concatenate([np.empty((0, 2), np.uint64), *_read_ids(shop.source, part)])
-        write_whole(shop.path("ids", part.number), lambda path: ids.tofile(path))
+        write_arrays(shop.path("ids", part.number), (ids,))
         rows = np.arange(part.first, part.first + part.num_rows, dtype=np.uint64)
         write_partitions(target, np.column_stack([ids, rows]), shop.ids)
     return part.num_rows

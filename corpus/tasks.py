@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from corpus.engine import Engine
 from corpus.lsh import choose_bands, merge_pairs, pair_bands
-from corpus.partitions import choose_cut, write_whole
+from corpus.partitions import choose_cut, write_arrays, write_whole
 from corpus.sketches import Workshop, number_ids, sketch_documents
 from corpus.sources import Part, Source
 from corpus.verify import Comparison, collect_sets, open_sets
@@ -71,7 +71,7 @@ def number_documents(shop: Workshop, engine: Engine, parts: Sequence[Part]) -> N
 
 def open_left(shop: Workshop) -> np.memmap[Any, np.dtype[np.bool_]]:
     """All rows, a byte for each, in a file that the tasks read too."""
-    write_whole(shop.left, lambda path: np.ones(max(1, shop.source.num_rows), bool).tofile(path))
+    write_arrays(shop.left, (np.ones(max(1, shop.source.num_rows), bool),))
     return np.memmap(shop.left, np.bool_, "r+")
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from corpus import kernels
 from corpus.engine import LocalEngine
-from corpus.partitions import write_whole
+from corpus.partitions import write_arrays, write_whole
 from corpus.signatures import character_table, key_array, string_buffers
 from corpus.sketches import Workshop, map_array
 from corpus.sources import Part
@@ -55,8 +55,8 @@ def collect_sets(shop: Workshop, name: str, part: Part, rows: Rows) -> int:
             values[number].append(found)
             sizes[number].append(np.diff(ends, prepend=0))
     for number, (value_path, size_path) in enumerate(targets):
-        _write_arrays(value_path, values[number])
-        _write_arrays(size_path, sizes[number])
+        write_arrays(value_path, values[number])
+        write_arrays(size_path, sizes[number])
     return len(own)
 
 
@@ -74,15 +74,6 @@ def set_paths(shop: Workshop, name: str, column: str, number: int) -> tuple[Path
     kinds = (f"{name}-{column}-{kind}" for kind in ("sets", "sizes"))
     values, sizes = (shop.path(kind, number) for kind in kinds)
     return values, sizes
-
-
-def _write_arrays(path: Path, arrays: Sequence[NDArray[Any]]) -> None:
-    def write(partial: Path) -> None:
-        with partial.open("wb") as file:
-            for array in arrays:
-                array.tofile(file)
-
-    write_whole(path, write)
 
 
 @dataclass(frozen=True)
