@@ -26,8 +26,9 @@ Entries = NDArray[np.uint64]
 
 ENTRY_MEMORY = 100
 """Bytes that grouping needs for an entry: the entry twice, table, links, members, pairs."""
-LARGEST = 1 << 21
-"""Entries of a partition, also where memory would allow more: larger ones are not faster."""
+LARGEST, FEW = 1 << 21, 1024
+"""Entries of a partition, also where memory would allow more: larger ones are not faster.  But no
+more than some thousand partitions for that: each is a place in the file of every task."""
 
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -45,7 +46,7 @@ class Cut:
 
 def choose_cut(num_entries: int, memory: int) -> Cut:
     """The fewest partitions of which one fits into `memory` bytes."""
-    most = max(1, min(LARGEST, memory // ENTRY_MEMORY))
+    most = max(1, min(max(LARGEST, num_entries // FEW), memory // ENTRY_MEMORY))
     return Cut(max(0, (max(1, num_entries) - 1) // most).bit_length())
 
 

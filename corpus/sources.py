@@ -21,8 +21,8 @@ from tongwen.errors import TongwenError
 
 _OPEN = threading.local()
 _TABLE_ROWS = 1000
-_PART_CHUNKS = 16
-"""Chunks of a part: some 32 MB of text."""
+_PART_CHUNKS, _MOST_PARTS = 16, 4096
+"""Chunks of a part: some 32 MB of text; of 10 TB, more.  Each part is a file of every table."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,10 @@ class Source:
     def num_rows(self) -> int:
         return sum(self.lengths)
 
-    def cut(self, chunks: int = _PART_CHUNKS) -> list[Part]:
-        """The source in parts of so many chunks."""
+    def cut(self) -> list[Part]:
+        """The source in parts of 16 chunks or, if those were too many, of more."""
         parts, first = [], 0
+        chunks = max(_PART_CHUNKS, len(self.lengths) // _MOST_PARTS)
         for start in range(0, len(self.lengths), chunks):
             numbers = range(start, min(start + chunks, len(self.lengths)))
             num_rows = sum(self.lengths[number] for number in numbers)

@@ -119,6 +119,7 @@ def test_components_are_those_of_a_walk(pairs: list[tuple[int, int]]) -> None:
 def test_partitions_fit_into_the_memory() -> None:
     assert choose_cut(0, 10**9) == choose_cut(10**6, 10**9) == Cut(0)
     assert choose_cut(LARGEST + 1, 10**12) == Cut(1)
+    assert choose_cut(80 * 10**9, 10**12).num_parts <= 1024
     for memory in (10**6, 10**8, 10**9):
         cut = choose_cut(160_000_000, memory)
         assert 160_000_000 / cut.num_parts * 100 <= memory
