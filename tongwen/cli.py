@@ -151,7 +151,6 @@ _groups = {
 _verb("corpus", "read", "corpus/documents", "Read the files into documents; list the rejects.")
 _verb("corpus", "dedup", "corpus/duplicates", "Find exact and near duplicates.")
 _verb("corpus", "keep", "corpus/kept", "Write the documents without duplicates as Parquet.")
-_verb("corpus", "audit", "corpus/audit", "Measure how well duplicates are found, by planted edits.")
 _verb("corpus", "sketch", "corpus/sketch", "Make what later runs and `query` compare with.")
 _verb("corpus", "stats", "corpus/statistics", "Count by category, language and source.")
 _verb("tokenizer", "learn", "tokenizer/vocabulary", "Learn pieces and append them to the base.")

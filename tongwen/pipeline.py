@@ -86,7 +86,7 @@ def _extra_steps(recipe: CorpusRecipe) -> Iterator[Step]:
     duplicates = _dump(recipe.corpus.duplicates, "threshold", "num_perm", "ngram")
     sketch = {"corpus": {"duplicates": duplicates}}
     yield Step("corpus/sketch", "corpus.steps:build_sketch", sketch, needs=_KEPT)
-    audit = {"corpus": _dump(recipe.corpus, "duplicates", "audit")}
+    audit = {"corpus": _dump(recipe.corpus, "duplicates", "audit"), "seed": recipe.run.seed}
     needs = ("corpus/documents",)
     yield Step("corpus/audit", "corpus.steps:build_audit", audit, needs=needs)
 

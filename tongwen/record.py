@@ -28,8 +28,12 @@ from tongwen.errors import TongwenError
 
 RECORD = "record.json"
 FORMAT = 1
-TIMED = ("timings.json", "timings.jsonl", "tensorboard", "report.html", "report.md", "logs")
-"""Names of files and folders whose bytes depend on the clock; they have no SHA-256 in a record."""
+TIMED = (
+    *("timings.json", "timings.jsonl", "tensorboard", "report.html", "report.md", "logs"),
+    "stats.duckdb",
+)
+"""Names of files and folders whose bytes depend on the clock (or on DuckDB's threads); they have no
+SHA-256 in a record."""
 
 _PACKAGES = ("tongwen", "numpy", "pyarrow", "duckdb", "sentencepiece", "tokenizers", "numba")
 _SAMPLE, _NUM_SAMPLES = 1 << 20, 16

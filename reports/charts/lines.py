@@ -153,7 +153,9 @@ def _draw_line(frame: _Frame, each: Line) -> list[str]:
         if len(places) > 1:
             parts.append(polyline(places, each.colour))
         if each.dots or len(places) == 1:
-            tips = [f"{each.name}: {y:.4g} at {x:,.0f}" for x, y in stretch]
+            tips = [
+                f"{each.name}: {y:.4g} at {x:{',.0f' if x >= 100 else '.3g'}}" for x, y in stretch
+            ]
             pairs = zip(places, tips, strict=True)
             parts += [dot(x, y, each.colour, tip, 2.6) for (x, y), tip in pairs]
     return parts

@@ -107,8 +107,8 @@ class Duplicates(Section):
     """Folders of sketches of earlier runs (their `corpus/sketch`); what they know is removed."""
     paragraphs: Annotated[int, Field(ge=0)] = 0
     """A paragraph found in more documents than this is boilerplate and cut; 0: none is."""
-    min_paragraph_tokens: Positive = 8
-    """Shorter paragraphs (characters for Han, words elsewhere) are never cut."""
+    min_paragraph_characters: Positive = 20
+    """Paragraphs with fewer, without the white space around them, are never cut."""
 
     @model_validator(mode="after")
     def _check_keep(self) -> Duplicates:
