@@ -77,7 +77,7 @@ def _describe_stage(recipe: Recipe, name: str) -> Row:
 def _summarize(recipe: Recipe, parts: Row) -> Row:
     """The figures that a reader sees first; None where they are not known yet."""
     flow = parts["corpus"]["flow"] or {}
-    duplicates = flow.get("exact_duplicates", 0) + flow.get("near_duplicates", 0)
+    duplicates = flow.get("documents", 0) - flow.get("kept_documents", 0)
     stages = parts["buckets"]["stages"]
     deviations = [s["largest_deviation"] for s in stages if s["largest_deviation"] is not None]
     return {

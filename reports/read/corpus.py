@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from reports.read.audit import read_audit
+from reports.read.characters import read_characters
 from reports.read.files import (
     Row,
     find_file,
@@ -19,12 +21,12 @@ from reports.read.files import (
 )
 from tongwen.run import RunFolder
 
-_STATISTICS = (
-    "category", "language", "source", "documents", "kept_documents", "exact_duplicates",
-    "near_duplicates", "characters", "bytes", "length_p05", "length_p50", "length_p95",
+DUPLICATES = (
+    "exact_duplicates", "normalized_duplicates", "near_duplicates", "known_duplicates",
 )  # fmt: skip
-_SUMS = (
-    "documents", "kept_documents", "exact_duplicates", "near_duplicates", "characters", "bytes",
+_SUMS = ("documents", "kept_documents", *DUPLICATES, "characters", "bytes")
+_STATISTICS = (
+    "category", "language", "source", *_SUMS, "length_p05", "length_p50", "length_p95",
 )  # fmt: skip
 _REJECTS_SEEN, _REJECTS_PER_REASON, _EXAMPLES = 2000, 3, 12
 _BIN = 0.02
@@ -35,9 +37,9 @@ def read_corpus(run: RunFolder) -> Row:
 
     Returns:
         A dict with `missing` (outputs not finished), `flow` (documents by what became of them),
-        `by_group` (category x language), `by_source`, `rejects`, `reject_samples`, `similarity`
-        (near duplicates by exact Jaccard), `parameters`, `examples`.  What cannot be known yet
-        is None.
+        `by_group` (category x language), `by_source`, `characters` (see `read_characters`),
+        `rejects`, `reject_samples`, `similarity` (near duplicates by exact Jaccard), `parameters`,
+        `examples`, `audit`.  What cannot be known yet is None.
     """
     statistics = read_rows(run, "corpus/statistics", "statistics.parquet", _STATISTICS)
     rejects = read_rows(
@@ -51,11 +53,13 @@ def read_corpus(run: RunFolder) -> Row:
         "flow": _count_flow(run, statistics, rejects),
         "by_group": None if statistics is None else _sum_groups(statistics),
         "by_source": None if statistics is None else _sum_sources(statistics),
+        "characters": read_characters(run),
         "rejects": None if rejects is None else _sort_rejects(rejects),
         "reject_samples": _sample_rejects(run),
         "similarity": _count_similarity(run, parameters),
         "parameters": parameters,
         "examples": _choose_examples(run),
+        "audit": read_audit(run),
     }
 
 
@@ -73,6 +77,9 @@ def _count_flow(run: RunFolder, statistics: list[Row] | None, rejects: list[Row]
         "rejected": rejected,
         "rejected_by_reason": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         **total,
+        "other_duplicates": total["documents"]
+        - total["kept_documents"]
+        - sum(total[name] for name in DUPLICATES),
         "held_out": None if held_out is None else len(held_out),
     }
 

@@ -12,9 +12,13 @@ from tongwen.record import Record
 from tongwen.run import RunFolder
 
 
+def _present(run: RunFolder, name: str) -> list[str]:
+    return [name] if run.record(name) else []
+
+
 def list_outputs(recipe: Recipe, run: RunFolder) -> list[str]:
     """The outputs of a run in the order in which they are made."""
-    extended = ["train/extended"] if run.record("train/extended") else []
+    extended = _present(run, "train/extended")
     trained: list[str] = []
     for stage in recipe.trained_stages:
         if stage.vocabulary == "extended":
@@ -25,6 +29,7 @@ def list_outputs(recipe: Recipe, run: RunFolder) -> list[str]:
         "corpus/documents",
         "corpus/duplicates",
         "corpus/statistics",
+        *_present(run, "corpus/audit"),
         "tokenizer/vocabulary",
         "tokenizer/comparison",
         "buckets/held_out",

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from reports.blocks import Block, Chart, Charts, Heading, Missing, Pair, Section, Text, make_table
 from reports.charts import Bar, Outlet, Slice, bar_chart, column_chart, flow_chart
 from reports.numbers import LARGEST, count, divide, plain, share, short
+from reports.sections.audit import describe_audit
+from reports.sections.characters import describe_characters
 from reports.sections.common import (
     NARROW,
     SMALL,
@@ -21,11 +23,12 @@ from reports.sections.differences import mark_differences
 
 _EXAMPLES_SHOWN = 6
 _REJECT = ("reason", "detail", "excerpt")
-_COUNTS = ("documents", "exact_duplicates", "near_duplicates", "kept_documents", "characters")
+_KINDS = {"exact": "--dup1", "normalized": "--dup3", "near": "--dup2", "known": "--dup4"}
+"""Kinds of duplicates with their colours, in the order in which they are found."""
 
 
 def describe_corpus(data: Row) -> Section:
-    """Flow, categories, sources, duplicates and rejects."""
+    """Flow, categories, sources, duplicates, their audit and rejects."""
     corpus = data["corpus"]
     waiting = [Missing("Parts of this section are not there yet.", tuple(corpus["missing"]))]
     blocks = [
@@ -33,7 +36,9 @@ def describe_corpus(data: Row) -> Section:
         *_describe_flow(corpus),
         *_describe_categories(data),
         *_describe_sources(corpus),
+        *describe_characters(data),
         *_describe_duplicates(corpus),
+        *describe_audit(corpus["audit"]),
         *_describe_rejects(corpus),
     ]
     return Section("corpus", "Corpus", tuple(blocks))
@@ -46,10 +51,14 @@ def list_flow(flow: Row) -> list[tuple[str, int, str]]:
         (f"rejected: {reason.replace('_', ' ')}", lines, "var(--warn)")
         for reason, lines in flow["rejected_by_reason"].items()
     ]
+    duplicates = [
+        (f"{kind} duplicates", flow[f"{kind}_duplicates"], f"var({colour})")
+        for kind, colour in (*_KINDS.items(), ("other", "--base"))
+        if flow[f"{kind}_duplicates"] or kind in ("exact", "near")
+    ]
     return [
         *rejected,
-        ("exact duplicates", flow["exact_duplicates"], "var(--dup1)"),
-        ("near duplicates", flow["near_duplicates"], "var(--dup2)"),
+        *duplicates,
         ("held out", held_out, "var(--held)"),
         ("for training", flow["kept_documents"] - held_out, "var(--keep)"),
     ]
@@ -126,12 +135,24 @@ def _say_others(groups: Sequence[Row], total: int) -> str:
     return f"and {name_others(len(rest))}: {short(characters)}, {share(divide(characters, total))}"
 
 
+def _list_counts(rows: Sequence[Row]) -> dict[str, str]:
+    """Columns of a table of counts with their headings; only kinds of duplicates that occur."""
+    kinds = [kind for kind in _KINDS if any(row[f"{kind}_duplicates"] for row in rows)]
+    return {
+        "documents": "documents",
+        **{f"{kind}_duplicates": f"{kind} duplicates" for kind in kinds},
+        "kept_documents": "kept",
+        "characters": "characters kept",
+    }
+
+
 def _table_categories(groups: Sequence[Row]) -> Block:
+    counts = _list_counts(groups)
     rows = [
         (
             group["category"],
             group["language"],
-            *(count(group[name]) for name in _COUNTS),
+            *(count(group[name]) for name in counts),
             share(divide(group["documents"] - group["kept_documents"], group["documents"])),
             _median(group),
             f"{count(group['shortest_p05'])} – {count(group['longest_p95'])}",
@@ -139,8 +160,7 @@ def _table_categories(groups: Sequence[Row]) -> Block:
         for group in groups
     ]
     columns = (
-        "category", "language", "documents", "exact duplicates", "near duplicates", "kept",
-        "characters kept", "duplicates", "median length", "length, 5 – 95 %",
+        "category", "language", *counts.values(), "duplicates", "median length", "length, 5 – 95 %",
     )  # fmt: skip
     return make_table(
         f"All {len(groups)} categories",
@@ -162,15 +182,14 @@ def _describe_sources(corpus: Row) -> list[Block]:
     if not sources:
         return []
 
+    names = _list_counts(sources)
+
     def row_of(source: Row) -> tuple[str, ...]:
         lost = divide(source["documents"] - source["kept_documents"], source["documents"])
-        counts = (count(source[name]) for name in _COUNTS)
+        counts = (count(source[name]) for name in names)
         return (source["source"], ", ".join(source["languages"]), *counts, share(lost))
 
-    columns = (
-        "source", "language", "documents", "exact duplicates", "near duplicates", "kept",
-        "characters kept", "duplicates",
-    )  # fmt: skip
+    columns = ("source", "language", *names.values(), "duplicates")
     rows = [row_of(source) for source in sources]
     largest = (
         f"The {LARGEST} largest of {len(rows)} sources"

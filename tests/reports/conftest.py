@@ -114,6 +114,7 @@ class Writer:
     def write_corpus(self) -> None:
         rejects = self._make_rejects()
         statistics = self._make_statistics()
+        characters = [self._count_characters(*group) for group in self.plan.groups]
         self.output(
             "corpus/documents", lambda out: write(out / "rejects.parquet", rejects, REJECTS)
         )
@@ -121,6 +122,7 @@ class Writer:
 
         def write_statistics(out: Path) -> None:
             write(out / "statistics.parquet", statistics)
+            write(out / "characters.parquet", characters)
             counts: dict[tuple[str, str], int] = {}
             for row in rejects:
                 counts[row["file"], row["reason"]] = counts.get((row["file"], row["reason"]), 0) + 1
@@ -149,18 +151,31 @@ class Writer:
             for source in self.plan.sources:
                 size = self.random.randint(20, 90) * self.plan.scale // (1 + place % 7)
                 exact, near = size // 20, size // self.random.randint(6, 30)
-                kept = size - exact - near
+                normalized, known, other = size // 40, size // 50, size // 60
+                kept = size - exact - near - normalized - known - other
                 characters = kept * self.random.randint(200, 3000)
                 rows.append(
                     {
                         "category": category, "language": language, "source": source,
                         "documents": size, "kept_documents": kept, "exact_duplicates": exact,
-                        "near_duplicates": near, "characters": characters,
+                        "normalized_duplicates": normalized, "near_duplicates": near,
+                        "known_duplicates": known, "characters": characters,
                         "bytes": characters * 2, "length_p05": 12.0, "length_p50": 345.5,
                         "length_p95": 9876.0,
                     }
                 )  # fmt: skip
         return rows
+
+    def _count_characters(self, language: str, category: str) -> Row:
+        """Chinese is mixed with Latin, and one part in nine is traditional."""
+        latin, han = self.random.randint(100, 900), self.random.randint(100, 900)
+        han = 10 * han * self.plan.scale if language == "zh" else 0
+        rest = {"kana_hangul": 0, "digits": 7, "punctuation": 50, "space": 99, "other": 1}
+        return {
+            "category": category, "language": language, "documents": 9, "han": han,
+            "latin": latin, **rest, "characters": han + latin + sum(rest.values()),
+            "simplified": han // 4, "traditional": han // 32,
+        }  # fmt: skip
 
     def _write_duplicates(self, out: Path) -> None:
         rows = [
