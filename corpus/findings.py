@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from corpus.partitions import write_whole
 from corpus.sources import Source
 
 Rows = NDArray[np.int64]
@@ -23,10 +27,13 @@ DUPLICATES = pa.schema(
         ("kind", pa.string()),
     ]
 )
-KINDS = ("exact", "normalized", "near", "known")
+KINDS = ("exact", "normalized", "near", "known", "boilerplate")
 """The same bytes; the same but for case, width, punctuation and space; similar; in a sketch of an
-earlier run."""
-EXACT, NORMALIZED, NEAR, KNOWN = range(4)
+earlier run; nothing but boilerplate."""
+EXACT, NORMALIZED, NEAR, KNOWN, BOILERPLATE = range(5)
+
+
+_ARRAYS = ("rows", "keepers", "keeper_ids", "jaccard", "kinds")
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,10 @@ class Findings:
 
     Attributes:
         rows: their row numbers, rising.
-        keepers: rows of the documents that stay for them; -1 where an earlier run has it.
-        keeper_ids: shape (rows, 2).
-        jaccard: exact similarity to the keeper.
+        keepers: rows of the documents that stay for them; -1 where an earlier run has it, or none
+            stays because all is boilerplate.
+        keeper_ids: shape (rows, 2); zeros for boilerplate.
+        jaccard: exact similarity to the keeper; 0 for boilerplate.
         kinds: numbers into `KINDS`.
         parameters: what the search used and how much it compared.
     """
@@ -54,18 +62,78 @@ class Findings:
         """Rows of a kind."""
         return int((self.kinds == kind).sum())
 
+    def find_kept(self) -> NDArray[np.bool_]:
+        """For each document whether it stays."""
+        kept = np.ones(self.source.num_rows, bool)
+        kept[self.rows] = False
+        return kept
+
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """The duplicates table (`DUPLICATES`) in the order of the documents."""
         for chunk in self.source.take(("id", "origin"), self.rows):
             part = slice(chunk.first, chunk.first + len(chunk.batch))
             kinds = [KINDS[kind] for kind in self.kinds[part].tolist()]
-            columns = [to_hex(self.keeper_ids[part]), self.jaccard[part], kinds]
+            ids = to_hex(self.keeper_ids[part])
+            keepers = [
+                "" if kind == KINDS[BOILERPLATE] else keeper
+                for keeper, kind in zip(ids, kinds, strict=True)
+            ]
+            columns = [keepers, self.jaccard[part], kinds]
             found = [pa.array(column) for column in columns]
             yield pa.record_batch([*chunk.batch.columns, *found], schema=DUPLICATES)
 
     def to_table(self) -> pa.Table:
         """All of it in memory."""
         return pa.Table.from_batches(self.to_batches(), DUPLICATES)
+
+
+def add_boilerplate(found: Findings, rows: Rows, counts: dict[str, int]) -> Findings:
+    """With the documents that are nothing but boilerplate, and what had gone for one of them.
+
+    Args:
+        rows: kept until now, rising.
+        counts: for the parameters.
+    """
+    orphans = np.isin(found.keepers, rows)
+    merged = np.concatenate([found.rows, rows])
+    order = np.argsort(merged)
+
+    def join(values: NDArray[Any], value: int) -> NDArray[Any]:
+        values = values.copy()
+        values[orphans] = value
+        return np.concatenate(
+            [values, np.full((len(rows), *values.shape[1:]), value, values.dtype)]
+        )[order]
+
+    return Findings(
+        found.source,
+        merged[order],
+        join(found.keepers, -1),
+        join(found.keeper_ids, 0),
+        join(found.jaccard, 0),
+        join(found.kinds, BOILERPLATE),
+        {**found.parameters, **counts},
+    )
+
+
+def save_findings(found: Findings, path: Path) -> None:
+    """Write all but the source to a file that is whole or absent."""
+    parameters = np.frombuffer(json.dumps(found.parameters).encode(), np.uint8)
+    arrays = {name: getattr(found, name) for name in _ARRAYS}
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            np.savez(file, parameters=parameters, **arrays)
+
+    write_whole(path, write)
+
+
+def load_findings(path: Path, source: Source) -> Findings:
+    """What `save_findings` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in _ARRAYS}
+        parameters = json.loads(file["parameters"].tobytes())
+    return Findings(source, **arrays, parameters=parameters)
 
 
 def to_hex(ids: Ids) -> list[str]:

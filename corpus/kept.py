@@ -1,4 +1,7 @@
-"""The documents that are kept: those without a row in the duplicates table."""
+"""The documents that are kept: those without a row in the duplicates table, boilerplate cut out.
+
+A text that was cut keeps its document's id, which is the hash of the original text.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from corpus.cuts import CUTS, CutReader, join_key
 from corpus.documents import DOCUMENTS, ShardWriter, to_batch
-from corpus.sources import join_columns, list_shards
+from corpus.sources import list_shards
 from tongwen.run import RunFolder
 
 HELD_OUT = pa.schema([(name, pa.string()) for name in ("id", "category", "language")])
@@ -28,14 +32,16 @@ _MEMORY = 1_000_000_000
 def read_kept(run: RunFolder, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The kept documents in the order of the shards, about 2 MB of text at a time.
 
+    Texts come without the boilerplate in cuts.parquet; ids are those of the original texts.
+
     Args:
         columns: of the documents table, in the order wanted.
 
     Raises:
-        TongwenError: documents or duplicates are not finished.
+        TongwenError: documents or duplicates are not finished, or cuts.parquet is not of these.
     """
-    folders = (run.finished(f"corpus/{name}") for name in ("documents", "duplicates"))
-    return iterate_kept(*folders, columns)
+    documents, duplicates = (run.finished(f"corpus/{name}") for name in ("documents", "duplicates"))
+    return iterate_kept(documents, duplicates, columns)
 
 
 def iterate_kept(
@@ -43,28 +49,33 @@ def iterate_kept(
 ) -> Iterator[pa.RecordBatch]:
     """`read_kept` for two folders.
 
-    The duplicates table is in the order of the documents, so both are read side by side and
-    neither is held.
+    Duplicates and cuts are in the order of the documents, so all are read side by side and none
+    is held.
     """
-    removed = _Removed(duplicates / DUPLICATES)
+    removed, cuts = _Removed(duplicates / DUPLICATES), duplicates / CUTS
+    # Runs of earlier versions have none.
+    reader = CutReader(cuts) if "text" in columns and cuts.exists() else None
     needed = list(dict.fromkeys((*columns, *_KEY)))
     for table in _read_groups(documents, needed):
-        kept = table.filter(pa.array(~removed.find(_join_key(table))))
+        kept = table.filter(pa.array(~removed.find(join_key(table))))
+        kept = reader.apply(kept) if reader else kept
         yield from kept.select(list(columns)).combine_chunks().to_batches()
+    if reader:
+        reader.close()
 
 
 def find_kept(documents: Path, duplicates: Path) -> NDArray[np.bool_]:
     """For each row of a folder of documents whether it stays."""
     removed = _Removed(duplicates / DUPLICATES)
     groups = _read_groups(documents, list(_KEY))
-    masks = [~removed.find(_join_key(table)) for table in groups]
+    masks = [~removed.find(join_key(table)) for table in groups]
     return np.concatenate([np.empty(0, bool), *masks])
 
 
 def write_kept(
     documents: Path, duplicates: Path, out: Path, advance: Callable[[int], None] = lambda _: None
 ) -> int:
-    """Write the kept documents as shards of their own; returns how many they are."""
+    """Write the kept documents, cut, as shards of their own; returns how many they are."""
     with ShardWriter(out) as writer:
         for batch in iterate_kept(documents, duplicates, DOCUMENTS.names):
             writer.write_batch(batch)
@@ -79,10 +90,6 @@ def _read_groups(documents: Path, columns: list[str]) -> Iterator[pa.Table]:
                 yield file.read_row_group(group, columns=columns, use_threads=False)
 
 
-def _join_key(table: pa.Table) -> pa.ChunkedArray:
-    return join_columns(table["id"], table["origin"], " ")
-
-
 class _Removed:
     """Walks through the duplicates beside the documents, both in the same order."""
 
@@ -94,7 +101,7 @@ class _Removed:
     def _read(path: Path) -> Iterator[pa.ChunkedArray]:
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
-                yield _join_key(file.read_row_group(group, columns=list(_KEY)))
+                yield join_key(file.read_row_group(group, columns=list(_KEY)))
 
     def find(self, keys: pa.ChunkedArray) -> NDArray[np.bool_]:
         """Which of the next documents are duplicates."""

@@ -193,5 +193,5 @@ def test_no_documents_is_an_error(tmp_path: Path) -> None:
 
 def test_parameters_tell_what_was_done() -> None:
     parameters: dict[str, Any] = find_duplicates(pa.table({"text": plant(1)})).parameters
-    assert (parameters["bands"], parameters["rows"], parameters["threshold"]) == (16, 8, 0.8)
+    assert (parameters["bands"], parameters["rows"], parameters["threshold"]) == (18, 7, 0.8)
     assert parameters["candidate_pairs"] >= parameters["verified_pairs"] > 40

@@ -31,7 +31,7 @@ def make_line(number: int) -> dict[str, str]:
     """Every fifth line repeats the one before, every seventh nearly so."""
     told = number - 1 if number % 5 == 4 or number % 7 == 6 else number
     text = " ".join(f"w{(told * 7919 + step * 104729) % 100_003}" for step in range(60))
-    text += "！" * (number % 7 == 6)
+    text += f" w{number}" * (number % 7 == 6)
     line = {
         "text": text,
         "category": f"c{told % 3}" if told % 120 else "rare",
