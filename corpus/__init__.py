@@ -2,8 +2,10 @@
 
 Reading order: `files` (what the recipe names), `streams` and `readers` (lines of every format),
 `records` (a line becomes a document or a reject), `documents` (the shards), `shingles` (what
-similar means), `signatures` and `kernels` (MinHash), `lsh` (candidates), `verify` (who stays),
-`duplicates` (all of that), `kept` (what others read), `statistics`, `steps` (the outputs).
+similar means), `signatures` (MinHash), `kernels`, `tokens`, `lanes` and `hashes` (how), `lsh`
+(candidates), `verify` (who stays), `duplicates` (all of that), `kept` (what others read),
+`statistics` (with `character_classes`, `measures`, `tables`, `views`), `sql` (questions to them),
+`steps` (the outputs).
 """
 
 from __future__ import annotations
@@ -15,8 +17,16 @@ if TYPE_CHECKING:
     from corpus.duplicates import find_duplicates
     from corpus.kept import choose_held_out, read_kept
     from corpus.language import detect_language
-    from corpus.shingles import hash_shingle, hash_shingles, jaccard, split_shingles
-    from corpus.signatures import minhash
+    from corpus.shingles import (
+        hash_shingle,
+        hash_shingles,
+        hash_tokens_128,
+        jaccard,
+        join_shingle,
+        split_shingles,
+    )
+    from corpus.signatures import minhash, to_datasketch
+    from corpus.sql import open_statistics, query_statistics
 
 _HOMES = {
     "choose_held_out": "kept",
@@ -24,10 +34,15 @@ _HOMES = {
     "find_duplicates": "duplicates",
     "hash_shingle": "shingles",
     "hash_shingles": "shingles",
+    "hash_tokens_128": "shingles",
     "jaccard": "shingles",
+    "join_shingle": "shingles",
     "minhash": "signatures",
+    "open_statistics": "sql",
+    "query_statistics": "sql",
     "read_kept": "kept",
     "split_shingles": "shingles",
+    "to_datasketch": "signatures",
 }
 
 __all__ = [
@@ -36,10 +51,15 @@ __all__ = [
     "find_duplicates",
     "hash_shingle",
     "hash_shingles",
+    "hash_tokens_128",
     "jaccard",
+    "join_shingle",
     "minhash",
+    "open_statistics",
+    "query_statistics",
     "read_kept",
     "split_shingles",
+    "to_datasketch",
 ]
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from corpus.paths import AnyPath, RemotePath, find_remote, is_url
 from tongwen.errors import TongwenError
-from tongwen.recipe import Input, Recipe
+from tongwen.recipe import CorpusRecipe, Input
 
 SAMPLE = "sample:"
 """`sample:PATTERN` names files of the sample corpus, which is laid out in the run folder."""
@@ -42,7 +43,7 @@ class InputFile:
         source: the input of the recipe it belongs to.
     """
 
-    path: Path
+    path: AnyPath
     origin: str
     form: str
     compression: str
@@ -50,17 +51,31 @@ class InputFile:
     source: Input
 
 
-def find_files(recipe: Recipe, source: Input) -> tuple[Path, ...]:
+def find_files(recipe: CorpusRecipe, source: Input) -> tuple[AnyPath, ...]:
     """The files that an input names, absolute, each once, sorted.
 
     Raises:
-        TongwenError: a pattern matches no file.
+        TongwenError: a pattern matches no file, or a store cannot be asked (see `paths`).
     """
     found = {path for pattern in source.paths for path in _find_pattern(recipe, pattern)}
     return tuple(sorted(found, key=lambda path: path.as_posix()))
 
 
-def _find_pattern(recipe: Recipe, pattern: str) -> list[Path]:
+def _find_pattern(recipe: CorpusRecipe, pattern: str) -> Sequence[AnyPath]:
+    if not is_url(pattern):
+        return _find_local(recipe, pattern.removeprefix("file://"))
+    found = find_remote(pattern)
+    if not found:
+        raise TongwenError(
+            f"no file matches {pattern!r}",
+            where="corpus.inputs",
+            expected="at least one file; a folder is written URL/*.jsonl or URL/**/*.jsonl",
+            do="correct the URL",
+        )
+    return found
+
+
+def _find_local(recipe: CorpusRecipe, pattern: str) -> list[Path]:
     base, rest = recipe.home.absolute(), str(Path(pattern).expanduser())
     if pattern.startswith(SAMPLE):
         base, rest = recipe.folder / "sample", pattern.removeprefix(SAMPLE) or "*"
@@ -92,16 +107,19 @@ def _looked_in(folder: Path, rest: str) -> Path:
     return Path(os.path.normpath(place))
 
 
-def name_origin(recipe: Recipe, path: Path) -> str:
+def name_origin(recipe: CorpusRecipe, path: AnyPath) -> str:
     """The name of a file in `origin`: relative to the recipe's folder where it lies below it, else
-    with its parent folder; `sample/NAME` for the sample corpus, wherever the run folder is."""
+    with its parent folder; `sample/NAME` for the sample corpus, wherever the run folder is; the URL
+    of a remote file."""
+    if isinstance(path, RemotePath):
+        return path.url
     for base, prefix in ((recipe.folder / "sample", "sample"), (recipe.home.absolute(), "")):
         if path.is_relative_to(base):
             return (Path(prefix) / path.relative_to(base)).as_posix()
     return "/".join(path.parts[-2:]).lstrip("/")
 
 
-def list_inputs(recipe: Recipe) -> tuple[InputFile, ...]:
+def list_inputs(recipe: CorpusRecipe) -> tuple[InputFile, ...]:
     """Every file of the recipe in reading order: the inputs as written, each one's files sorted.
 
     Raises:
@@ -129,12 +147,12 @@ def _find_twins(names: Sequence[str]) -> Iterator[str]:
     return (name for name, following in pairwise(sorted(names)) if name == following)
 
 
-def _describe(recipe: Recipe, path: Path, source: Input) -> InputFile:
+def _describe(recipe: CorpusRecipe, path: AnyPath, source: Input) -> InputFile:
     form, compression, stem = detect_format(path, source.format)
     return InputFile(path, name_origin(recipe, path), form, compression, stem, source)
 
 
-def detect_format(path: Path, form: str = "auto") -> tuple[str, str, str]:
+def detect_format(path: AnyPath, form: str = "auto") -> tuple[str, str, str]:
     """Form, compression and stem (see `InputFile`) by a file's name.
 
     Raises:

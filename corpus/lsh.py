@@ -30,7 +30,7 @@ from corpus.sketches import Workshop
 Rows = NDArray[np.int64]
 
 MISS_WEIGHT = 0.98
-"""Weight of a missed pair; a needless comparison weighs 0.02.  At 0.95 (16 bands of 8) the search is
+"""Weight of a missed pair; a needless comparison weighs 0.02.  At 0.95 (16 bands of 8) a search is
 6 % faster and misses 4 of 1,000 pairs at 0.8 and above, now 1 (benchmarks/dedup_quality.py)."""
 
 

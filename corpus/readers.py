@@ -3,6 +3,9 @@
 A reader yields `(line, fields)` or `(line, UnusableError)`; it never stops at a bad line.  A file
 that breaks off gives what could be read and one last `bad_file`.  A text file is one document,
 whatever blank lines or form feeds it holds.  Blank lines of a JSONL file are passed over.
+
+For JSON lines this is the definition, and what samples are read with; `parsing` reads whole files
+of them, takes most lines with compiled loops, and asks `parse_line` about the others.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any
 
 from corpus.arrays import Fields, Numbered, peek, read_array
 from corpus.files import InputFile, detect_format
+from corpus.paths import AnyPath, measure, open_binary
 from corpus.records import (
     BAD_FILE,
     BAD_JSON,
@@ -49,8 +53,15 @@ def read_file(file: InputFile, max_characters: int, advance: Advance = lambda _:
     blocks = read_blocks(file.path, file.compression, advance)
     if file.form == "text":
         return _read_text(blocks, max_characters, file.source.columns.text or "text")
-    # A character is at most 6 bytes in JSON (\\u4e2d), and other fields take some room.
-    return _read_json(blocks, file.form, 6 * max_characters + _LINE_ROOM)
+    return _read_json(blocks, file.form, longest_line(max_characters))
+
+
+def longest_line(max_characters: int) -> int:
+    """Bytes from which a line is read past.
+
+    A character is at most 6 bytes in JSON (`\\u4e2d`), and other fields take some room.
+    """
+    return 6 * max_characters + _LINE_ROOM
 
 
 def sample_lines(path: Path) -> Iterator[Fields]:
@@ -80,15 +91,24 @@ def _read_start(path: Path, compression: str) -> str:
 
 
 def _read_json(blocks: Iterator[bytes], form: str, max_bytes: int) -> Numbered:
-    """Lines; or the elements of one array, where a .json file starts with a bracket."""
+    is_array, blocks = find_array(blocks, form)
+    return read_array(blocks, max_bytes) if is_array else _read_lines(blocks, max_bytes)
+
+
+def find_array(blocks: Iterator[bytes], form: str) -> tuple[bool, Iterator[bytes]]:
+    """Whether a .json file is one array (it starts with a bracket) rather than lines; its bytes."""
     if form == "jsonl":
-        return _read_lines(blocks, max_bytes)
+        return False, blocks
     try:
         start = peek(blocks)
     except BadFileError as error:
-        return iter([(1, UnusableError(BAD_FILE, str(error)))])
-    read = read_array if start.removeprefix(BOM).lstrip().startswith(b"[") else _read_lines
-    return read(chain((start,), blocks), max_bytes)
+        return False, _fail(error)
+    return start.removeprefix(BOM).lstrip().startswith(b"["), chain((start,), blocks)
+
+
+def _fail(error: BadFileError) -> Iterator[bytes]:
+    raise error
+    yield b""
 
 
 def _read_lines(blocks: Iterator[bytes], max_bytes: int) -> Numbered:
@@ -97,12 +117,13 @@ def _read_lines(blocks: Iterator[bytes], max_bytes: int) -> Numbered:
         for line in split_lines(blocks, max_bytes):
             number = line.number
             if line.data.strip():
-                yield number, _parse_line(line)
+                yield number, parse_line(line)
     except BadFileError as error:
         yield number + 1, UnusableError(BAD_FILE, str(error))
 
 
-def _parse_line(line: Line) -> Fields | UnusableError:
+def parse_line(line: Line) -> Fields | UnusableError:
+    """The fields of a line, or why it has none."""
     if line.cut:
         detail = f"the line has more than {len(line.data)} bytes"
         return UnusableError(TOO_LONG, detail, _show(line.data))
@@ -145,7 +166,7 @@ def _read_text(blocks: Iterator[bytes], max_characters: int, name: str) -> Numbe
         yield 1, _bad_utf8(error, bytes(data))
 
 
-def _read_parquet(path: Path, names: tuple[str, ...], advance: Advance) -> Numbered:
+def _read_parquet(path: AnyPath, names: tuple[str, ...], advance: Advance) -> Numbered:
     import pyarrow as pa
 
     row = 0
@@ -158,18 +179,18 @@ def _read_parquet(path: Path, names: tuple[str, ...], advance: Advance) -> Numbe
 
 
 def _read_parquet_rows(
-    path: Path, names: tuple[str, ...], advance: Advance
+    path: AnyPath, names: tuple[str, ...], advance: Advance
 ) -> Iterator[Fields | UnusableError]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+    with open_binary(path) as handle, pq.ParquetFile(handle, pre_buffer=False) as file:
         columns = [name for name in file.schema_arrow.names if name in names]
         total = file.metadata.num_rows
         for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
             values = [_to_values(batch.column(name)) for name in batch.schema.names]
             for row in range(batch.num_rows):
                 yield _decode_row(batch.schema.names, [column[row] for column in values])
-            advance(path.stat().st_size * batch.num_rows // total)
+            advance(measure(path) * batch.num_rows // total)
 
 
 def _to_values(column: Any) -> list[Any]:
@@ -197,8 +218,10 @@ def _decode_row(names: list[str], values: list[Any]) -> Fields | UnusableError:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def refuse_unreadable(path: Path) -> None:
-    """Raise a TongwenError where a file cannot even be opened."""
+def refuse_unreadable(path: AnyPath) -> None:
+    """Raise a TongwenError where a local file cannot even be opened."""
+    if not isinstance(path, Path):
+        return
     try:
         path.open("rb").close()
     except OSError as error:

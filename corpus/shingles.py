@@ -15,6 +15,8 @@ makes the same signature to the bit.
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
 
 Token = str
@@ -26,21 +28,25 @@ SEPARATOR, CHARACTER, WORD, MARK, IGNORED = range(5)
 TABLE_SIZE, LAST_HAN = 0x20000, 0x3FFFF
 """Code points of planes 0 and 1 are looked up; planes 2 and 3 are Han, the rest separates."""
 
-WORD_SEED, WORD_PRIME = 0xCBF29CE484222325, 0x100000001B3
+WORD_KEYS = 0x2D358DCCAA6C78A5, 0x8BB84B93962EACC9
 KEY_STEP = 0x9E3779B97F4A7C15
+FINGERPRINT_FACTOR = 0x9FB21C651E98DF25
 MIX = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)
 
 _SPACELESS = (
-    (0x0E00, 0x10A0),
-    (0x1780, 0x1800),
-    (0x3005, 0x3008),
-    (0x3040, 0x3130),
-    (0x31A0, 0x3200),
-    (0x3400, 0x4DC0),
-    (0x4E00, 0xA000),
-    (0xAC00, 0xD7A4),
-    (0xF900, 0xFB00),
+    *(0x0E00, 0x10A0),
+    *(0x1780, 0x1800),
+    *(0x3005, 0x3008),
+    *(0x3040, 0x3130),
+    *(0x31A0, 0x3200),
+    *(0x3400, 0x4DC0),
+    *(0x4E00, 0xA000),
+    *(0xAC00, 0xD7A4),
+    *(0xF900, 0xFB00),
+    *(TABLE_SIZE, LAST_HAN + 1),
 )
+"""First code point of a range and the one after its last, in turn."""
+_KINDS = {"L": WORD, "N": WORD, "M": MARK}
 _VARIATION = range(0xFE00, 0xFE10)
 _MASK = (1 << 64) - 1
 
@@ -57,10 +63,9 @@ def classify(code: int) -> tuple[int, int]:
         return IGNORED, 0
     folded = ord(_fold(character))
     category = unicodedata.category(chr(folded))
-    spaceless = any(first <= folded < last for first, last in _SPACELESS)
-    if spaceless and (category[0] == "L" or category == "Nl"):
+    if bisect_right(_SPACELESS, folded) % 2 and (category[0] == "L" or category == "Nl"):
         return CHARACTER, folded
-    kind = {"L": WORD, "N": WORD, "M": MARK}.get(category[0], SEPARATOR)
+    kind = _KINDS.get(category[0], SEPARATOR)
     return kind, folded if kind else 0
 
 
@@ -98,11 +103,20 @@ def split_shingles(text: str, ngram: int = 5) -> list[Shingle]:
     return [tuple(tokens[start : start + width]) for start in range(len(tokens) - width + 1)]
 
 
+def join_shingle(shingle: Shingle) -> bytes:
+    """The UTF-8 of a shingle, for hashes of bytes: one space between two words, else nothing."""
+    parts: list[str] = []
+    for token in shingle:
+        parts += [" "] if parts and _is_word(parts[-1]) and _is_word(token) else []
+        parts.append(token)
+    return "".join(parts).encode()
+
+
 def hash_shingle_64(shingle: Shingle) -> int:
     """The 64-bit hash that tells shingles apart in the exact comparison."""
     keys = shingle_keys(len(shingle))
     pairs = zip(keys[1:], shingle, strict=True)
-    total = keys[0] * len(shingle) + sum(key * _hash_token(token) for key, token in pairs)
+    total = keys[0] * len(shingle) + sum(key * hash_token(token) for key, token in pairs)
     return mix64(total & _MASK)
 
 
@@ -111,18 +125,46 @@ def hash_shingle(shingle: Shingle) -> int:
     return hash_shingle_64(shingle) >> 32
 
 
+def hash_tokens_128(tokens: Sequence[Token]) -> tuple[int, int]:
+    """A 128-bit hash of a sequence of tokens in two halves; (0, 0) where there is none.
+
+    A sum over the positions of the mixed token and place, and one of what another multiplication
+    makes of it.  A token itself has 64 bits.
+    """
+    first = second = 0
+    for place, token in enumerate(tokens, 1):
+        mixed = mix64(hash_token(token) + KEY_STEP * place & _MASK)
+        first += mixed
+        second += (mixed ^ mixed >> 32) * FINGERPRINT_FACTOR
+    if not tokens:
+        return 0, 0
+    return mix64(first + len(tokens) & _MASK), mix64(second + len(tokens) & _MASK)
+
+
 def hash_shingles(text: str, ngram: int = 5) -> list[int]:
     """32-bit hashes of a text's shingles, in order, repeats included."""
     return [hash_shingle(shingle) for shingle in split_shingles(text, ngram)]
 
 
-def _hash_token(token: Token) -> int:
-    if _classify_again(ord(token[0]))[0] == CHARACTER:
+def hash_token(token: Token) -> int:
+    """A character's code point, or a 64-bit hash of a word's UTF-8.
+
+    16 bytes at a time, as two numbers: multiplied to 128 bits whose halves are combined (the step
+    of wyhash, https://github.com/wangyi-fudan/wyhash).
+    """
+    if not _is_word(token):
         return ord(token)
-    state = WORD_SEED
-    for character in token:
-        state = (state ^ ord(character)) * WORD_PRIME & _MASK
-    return state ^ state >> 32
+    state, encoded = 0, token.encode()
+    for start in range(0, len(encoded), 16):
+        low = int.from_bytes(encoded[start : start + 8], "little")
+        high = int.from_bytes(encoded[start + 8 : start + 16], "little")
+        product = (low ^ WORD_KEYS[0] ^ state) * (high ^ WORD_KEYS[1])
+        state = (product ^ product >> 64) & _MASK
+    return state
+
+
+def _is_word(token: Token) -> bool:
+    return _classify_again(ord(token[0]))[0] != CHARACTER
 
 
 @lru_cache

@@ -10,8 +10,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+
+from corpus.paths import AnyPath, read_pieces
 
 BOM = b"\xef\xbb\xbf"
 _PLAIN_BLOCK, _PACKED_BLOCK = 1 << 20, 1 << 13
@@ -33,7 +33,7 @@ class Line:
 
 
 def read_blocks(
-    path: Path, compression: str, advance: Callable[[int], None] = lambda _: None
+    path: AnyPath, compression: str, advance: Callable[[int], None] = lambda _: None
 ) -> Iterator[bytes]:
     """Unpacked bytes of a file, in pieces.
 
@@ -43,20 +43,22 @@ def read_blocks(
 
     Raises:
         BadFileError: the file is truncated or corrupt, or the disk fails.
+        TongwenError: a remote file cannot be read.
     """
     unpack = {"": _copy, "gz": _unpack_gz, "zst": _unpack_zst}[compression]
-    size = _PACKED_BLOCK if compression else _PLAIN_BLOCK
     try:
-        with path.open("rb") as file:
-            yield from unpack(_take(file, size, advance))
+        yield from unpack(_take(path, _PACKED_BLOCK if compression else 0, advance))
     except OSError as error:
         raise BadFileError(f"cannot be read: {error.strerror or error}") from None
 
 
-def _take(file: BinaryIO, size: int, advance: Callable[[int], None]) -> Iterator[bytes]:
-    while block := file.read(size):
-        advance(len(block))
-        yield block
+def _take(path: AnyPath, size: int, advance: Callable[[int], None]) -> Iterator[bytes]:
+    """The file in pieces; those for a decoder are cut out of larger ones."""
+    for piece in read_pieces(path, _PLAIN_BLOCK):
+        for start in range(0, len(piece), size or len(piece)):
+            block = piece[start : start + size] if size else piece
+            advance(len(block))
+            yield block
 
 
 def _copy(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,6 +84,12 @@ def list_files(path: Path) -> list[Path]:
     Raises:
         TongwenError: there is no such file or folder, or nothing in it has a known name.
     """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise TongwenError(
+            "only local files can be looked at",
+            where=str(path),
+            do="write the recipe for a few of the files, copied here; then put the URL into it",
+        )
     if path.is_file():
         return [path]
     known = {suffix + end for suffix in SUFFIXES for end in COMPRESSED}
