@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from corpus.curate import deduplicate
     from corpus.duplicates import find_duplicates
     from corpus.kept import choose_held_out, read_kept
     from corpus.language import detect_language
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "choose_held_out": "kept",
+    "deduplicate": "curate",
     "detect_language": "language",
     "find_duplicates": "duplicates",
     "hash_shingle": "shingles",
@@ -47,6 +49,7 @@ _HOMES = {
 
 __all__ = [
     "choose_held_out",
+    "deduplicate",
     "detect_language",
     "find_duplicates",
     "hash_shingle",

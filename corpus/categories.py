@@ -63,7 +63,7 @@ class Categorizer:
             Strings, "" where neither rules nor classifier know.
         """
         categories = categories.cast(pa.string()).fill_null("")
-        unknown = _to_mask(pc.call_function("equal", [categories, pa.scalar("")]))
+        unknown = _to_mask(pc.call_function("equal", [categories, pa.scalar("", pa.string())]))
         if not unknown.any():
             return categories
         names = [rule.category for rule in self.rules]

@@ -30,6 +30,8 @@ DUPLICATES = pa.schema(
 KINDS = ("exact", "normalized", "near", "known", "boilerplate")
 """The same bytes; the same but for case, width, punctuation and space; similar; in a sketch of an
 earlier run; nothing but boilerplate."""
+CUT_COUNTS = ("frequent_paragraphs", "cut_paragraphs", "cut_documents", "cut_characters")
+"""What cutting boilerplate adds to the parameters."""
 EXACT, NORMALIZED, NEAR, KNOWN, BOILERPLATE = range(5)
 
 
@@ -58,6 +60,16 @@ class Findings:
     kinds: NDArray[np.uint8]
     parameters: dict[str, int | float | str]
 
+    def describe(self) -> dict[str, int | float | str]:
+        """How many documents there were, went and stayed, and what was compared and cut."""
+        measured = ("candidate_pairs", "verified_pairs", *CUT_COUNTS)
+        return {
+            "documents": self.source.num_rows,
+            **{kind: self.count(number) for number, kind in enumerate(KINDS)},
+            "kept": self.source.num_rows - len(self.rows),
+            **{name: self.parameters[name] for name in measured if name in self.parameters},
+        }
+
     def count(self, kind: int) -> int:
         """Rows of a kind."""
         return int((self.kinds == kind).sum())
@@ -78,8 +90,11 @@ class Findings:
                 "" if kind == KINDS[BOILERPLATE] else keeper
                 for keeper, kind in zip(ids, kinds, strict=True)
             ]
-            columns = [keepers, self.jaccard[part], kinds]
-            found = [pa.array(column) for column in columns]
+            found = [
+                pa.array(keepers, pa.string()),
+                pa.array(self.jaccard[part]),
+                pa.array(kinds, pa.string()),
+            ]
             yield pa.record_batch([*chunk.batch.columns, *found], schema=DUPLICATES)
 
     def to_table(self) -> pa.Table:

@@ -27,6 +27,7 @@ from tongwen.recipe import Duplicates
 
 Rows = NDArray[np.int64]
 
+_ZERO = pa.scalar("0", pa.string())
 _LOCATION = r"^(?P<file>(?s:.*?)):?(?P<line>[0-9]{1,18})$"
 _ALL = ("id", "text", "prompt", "category", "language", "source", "origin")
 
@@ -72,7 +73,7 @@ def locate(batch: pa.RecordBatch) -> pa.RecordBatch:
     file, line = location.flatten()
     found: dict[str, Any] = {
         "file": pc.call_function("coalesce", [file, origin]),
-        "line": pc.call_function("coalesce", [line, "0"]).cast(pa.int64()),
+        "line": pc.call_function("coalesce", [line, _ZERO]).cast(pa.int64()),
     }
     if "text" in batch.schema.names:
         lengths = [

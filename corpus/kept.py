@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from corpus.cuts import CUTS, CutReader, join_key
-from corpus.documents import DOCUMENTS, ShardWriter, to_batch
-from corpus.sources import list_shards
+from corpus.documents import COMPRESSION, DOCUMENTS, ShardWriter, to_batch
+from corpus.sources import open_folder
 from tongwen.run import RunFolder
 
 HELD_OUT = pa.schema([(name, pa.string()) for name in ("id", "category", "language")])
@@ -45,19 +45,26 @@ def read_kept(run: RunFolder, columns: Sequence[str]) -> Iterator[pa.RecordBatch
 
 
 def iterate_kept(
-    documents: Path, duplicates: Path, columns: Sequence[str]
+    documents: Path,
+    duplicates: Path,
+    columns: Sequence[str],
+    mask: NDArray[np.bool_] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """`read_kept` for two folders.
 
     Duplicates and cuts are in the order of the documents, so all are read side by side and none
     is held.
+
+    Args:
+        mask: for each row whether it stays, where that is known already.
     """
-    removed, cuts = _Removed(duplicates / DUPLICATES), duplicates / CUTS
+    removed: _Removed | _Masked = _Masked(mask) if mask is not None else _Removed(duplicates)
+    cuts = duplicates / CUTS
     # Runs of earlier versions have none.
     reader = CutReader(cuts) if "text" in columns and cuts.exists() else None
     needed = list(dict.fromkeys((*columns, *_KEY)))
-    for table in _read_groups(documents, needed):
-        kept = table.filter(pa.array(~removed.find(join_key(table))))
+    for table in _read_chunks(documents, needed):
+        kept = table.filter(pa.array(~removed.find(table)))
         kept = reader.apply(kept) if reader else kept
         yield from kept.select(list(columns)).combine_chunks().to_batches()
     if reader:
@@ -66,35 +73,49 @@ def iterate_kept(
 
 def find_kept(documents: Path, duplicates: Path) -> NDArray[np.bool_]:
     """For each row of a folder of documents whether it stays."""
-    removed = _Removed(duplicates / DUPLICATES)
-    groups = _read_groups(documents, list(_KEY))
-    masks = [~removed.find(join_key(table)) for table in groups]
+    removed = _Removed(duplicates)
+    masks = [~removed.find(table) for table in _read_chunks(documents, list(_KEY))]
     return np.concatenate([np.empty(0, bool), *masks])
 
 
 def write_kept(
-    documents: Path, duplicates: Path, out: Path, advance: Callable[[int], None] = lambda _: None
+    documents: Path,
+    duplicates: Path,
+    out: Path,
+    advance: Callable[[int], None] = lambda _: None,
+    mask: NDArray[np.bool_] | None = None,
+    compression: str = COMPRESSION,
 ) -> int:
     """Write the kept documents, cut, as shards of their own; returns how many they are."""
-    with ShardWriter(out) as writer:
-        for batch in iterate_kept(documents, duplicates, DOCUMENTS.names):
+    with ShardWriter(out, compression=compression) as writer:
+        for batch in iterate_kept(documents, duplicates, DOCUMENTS.names, mask):
             writer.write_batch(batch)
             advance(len(batch))
     return writer.num_rows
 
 
-def _read_groups(documents: Path, columns: list[str]) -> Iterator[pa.Table]:
-    for path in list_shards(documents):
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=columns, use_threads=False)
+def _read_chunks(documents: Path, columns: list[str]) -> Iterator[pa.Table]:
+    for chunk in open_folder(documents).read(columns):
+        yield pa.Table.from_batches([chunk.batch])
+
+
+class _Masked:
+    """The same, where it is known of each row."""
+
+    def __init__(self, mask: NDArray[np.bool_]) -> None:
+        self.mask, self.at = mask, 0
+
+    def find(self, documents: pa.Table) -> NDArray[np.bool_]:
+        """Which of the next documents are duplicates."""
+        self.at += len(documents)
+        return ~self.mask[self.at - len(documents) : self.at]
 
 
 class _Removed:
     """Walks through the duplicates beside the documents, both in the same order."""
 
-    def __init__(self, path: Path) -> None:
-        self._parts = self._read(path)
+    def __init__(self, duplicates: Path) -> None:
+        self._parts = self._read(duplicates / DUPLICATES)
         self._waiting = pa.chunked_array([], pa.string())
 
     @staticmethod
@@ -103,8 +124,9 @@ class _Removed:
             for group in range(file.num_row_groups):
                 yield join_key(file.read_row_group(group, columns=list(_KEY)))
 
-    def find(self, keys: pa.ChunkedArray) -> NDArray[np.bool_]:
+    def find(self, documents: pa.Table) -> NDArray[np.bool_]:
         """Which of the next documents are duplicates."""
+        keys = join_key(documents)
         while len(self._waiting) < len(keys) and (part := next(self._parts, None)) is not None:
             self._waiting = pa.chunked_array([*self._waiting.chunks, *part.chunks], pa.string())
         options = pc.SetLookupOptions(self._waiting.slice(0, len(keys)).combine_chunks())

@@ -43,7 +43,7 @@ from corpus.counts import (
 from corpus.cuts import CUTS_SCHEMA, PARAGRAPHS_SCHEMA, write_tables
 from corpus.documents import open_writer
 from corpus.engine import Engine
-from corpus.findings import to_hex
+from corpus.findings import CUT_COUNTS, to_hex
 from corpus.lines import Cuts, Lines, split_lines
 from corpus.partitions import Cut, choose_cut, write_whole
 from corpus.sketches import map_array, parse_ids
@@ -54,7 +54,6 @@ from tongwen.recipe import Duplicates
 
 Rows = NDArray[np.int64]
 
-COUNTS = ("frequent_paragraphs", "cut_paragraphs", "cut_documents", "cut_characters")
 
 _EXCERPT = 600
 """Characters of a paragraph in the table."""
@@ -66,7 +65,7 @@ class Boilerplate:
 
     Attributes:
         rows: the documents of which nothing would be left, rising.
-        counts: by `COUNTS`: different paragraphs that are frequent; their places in documents that
+        counts: by `CUT_COUNTS`: different paragraphs that are frequent; their places in documents that
             stay; those documents; the characters that go from them.
     """
 
@@ -132,7 +131,7 @@ def cut_paragraphs(
     """
     if not settings.paragraphs:
         write_tables([], [], out, memory, engine.workers)
-        return Boilerplate(np.empty(0, np.int64), dict.fromkeys(COUNTS, 0))
+        return Boilerplate(np.empty(0, np.int64), dict.fromkeys(CUT_COUNTS, 0))
     with _open_desk(source, kept, settings, out) as desk:
         parts, total = source.cut(), int(kept.sum())
         run_tasks("counting paragraphs", engine, partial(_count_part, desk), parts, total)
@@ -147,7 +146,7 @@ def cut_paragraphs(
         found = [np.fromfile(path, np.int64) for path in done]
     sums = np.sum([np.zeros(3, np.int64), *(each[:3] for each in found)], axis=0).tolist()
     rows = np.concatenate([np.empty(0, np.int64), *(each[3:] for each in found)])
-    return Boilerplate(rows, dict(zip(COUNTS, (num_frequent, *sums), strict=True)))
+    return Boilerplate(rows, dict(zip(CUT_COUNTS, (num_frequent, *sums), strict=True)))
 
 
 @contextmanager

@@ -241,7 +241,7 @@ def fill_empty(strings: pa.Array, default: str | Callable[[], pa.Array]) -> pa.A
     empty = np.diff(to_buffers(strings)[1]) == 0
     if not default or not empty.any():
         return strings
-    value = pa.scalar(default) if isinstance(default, str) else default()
+    value = pa.scalar(default, pa.string()) if isinstance(default, str) else default()
     return pc.call_function("if_else", [pa.array(empty), value, strings])
 
 

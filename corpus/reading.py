@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from corpus.blocks import Block, cut_blocks
-from corpus.documents import REJECTS, RejectWriter, ShardWriter, open_writer
+from corpus.documents import COMPRESSION, REJECTS, RejectWriter, ShardWriter, open_writer
 from corpus.engine import Engine, LocalEngine
 from corpus.files import InputFile
 from corpus.parsing import Categorizer, Parsed, Parser, Rows
@@ -61,11 +61,13 @@ class Job:
     Attributes:
         folder: for the parts' own folders.
         max_characters: of a document, text and prompt together.
+        compression: of the shards.
     """
 
     folder: Path
     max_characters: int
     categorizer: Categorizer | None = None
+    compression: str = COMPRESSION
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,13 @@ def read_documents(
     engine: Engine,
     advance: Advance = lambda _: None,
     open_categorizer: Callable[[], Categorizer | None] = lambda: None,
+    compression: str = COMPRESSION,
 ) -> Tally:
     """Read files, in order, into `part-00000.parquet`, ... and rejects.parquet.
 
     Args:
         advance: told how many bytes of the files were taken.
+        compression: of the shards.
 
     Raises:
         TongwenError: a file cannot be opened, or changes while it is read.
@@ -120,7 +124,7 @@ def read_documents(
         refuse_unreadable(file.path)
     parts, categorizer = cut_parts(files), open_categorizer()
     with tempfile.TemporaryDirectory(prefix=".parts-", dir=out) as folder:
-        job = Job(Path(folder), max_characters, categorizer)
+        job = Job(Path(folder), max_characters, categorizer, compression)
         tallies = list(_read_parts(job, parts, engine, advance))
         _join_shards(job, tallies, out)
         _join_rejects(job, parts, out / _REJECTS)
@@ -150,7 +154,10 @@ def read_part(
     with tempfile.TemporaryDirectory(prefix=".reading-", dir=job.folder) as work:
         folder = Path(work) / "part"
         folder.mkdir()
-        with ShardWriter(folder) as documents, RejectWriter(folder / _REJECTS) as rejects:
+        with (
+            ShardWriter(folder, compression=job.compression) as documents,
+            RejectWriter(folder / _REJECTS) as rejects,
+        ):
             blocks = _read_blocks(job, part, advance)
             for parsed in (engine or LocalEngine()).map(_parse, blocks):
                 documents.write_batch(parsed.documents)
@@ -212,8 +219,8 @@ def _join_shards(job: Job, tallies: Sequence[Tally], out: Path) -> None:
     """Move the shards of all parts to their numbers in the whole."""
     number = 0
     for part, tally in enumerate(tallies):
-        for shard in sorted(_folder_of(job, part).glob("part-*.parquet"))[: tally.shards]:
-            shard.rename(out / f"part-{number:05}.parquet")
+        for shard in sorted(_folder_of(job, part).glob("part-*"))[: tally.shards]:
+            shard.rename(out / f"part-{number:05}{shard.suffix}")
             number += 1
 
 

@@ -132,6 +132,27 @@ class Sketch:
         return pa.concat_tables(found).take(pa.array(places))
 
 
+def list_identity(folder: str | Path) -> list[Path]:
+    """The files by which a sketch is told from another.
+
+    Raises:
+        TongwenError: there is no sketch.
+    """
+    paths = [Path(folder) / name for name in (PARAMETERS, "ids-keys.bin", "bands-keys.bin")]
+    if not all(path.exists() for path in paths):
+        raise _no_sketch(Path(folder), str(folder))
+    return paths
+
+
+def _no_sketch(folder: Path, where: str) -> TongwenError:
+    return TongwenError(
+        "no sketch there",
+        where=where,
+        expected=f"a folder with {PARAMETERS} and more, such as RUN/corpus/sketch",
+        do="make one of the earlier run: tongwen corpus sketch RECIPE",
+    )
+
+
 def open_sketch(folder: Path, settings: Duplicates, where: str = "") -> Sketch:
     """Open a sketch that was made with the same parameters.
 
@@ -140,12 +161,7 @@ def open_sketch(folder: Path, settings: Duplicates, where: str = "") -> Sketch:
     """
     path = folder / PARAMETERS
     if not path.exists():
-        raise TongwenError(
-            "no sketch there",
-            where=where or str(folder),
-            expected=f"a folder with {PARAMETERS}, such as RUN/corpus/sketch",
-            do="make one of the earlier run: tongwen corpus sketch RECIPE",
-        )
+        raise _no_sketch(folder, where or str(folder))
     parameters = json.loads(path.read_text(encoding="utf-8"))
     _refuse_other(parameters, describe_parameters(settings), where or str(folder))
     sets = [

@@ -111,12 +111,12 @@ class Source:
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """The document shards of a folder, in order.
+    """The document shards of a folder, in order; Parquet, or Arrow's own files.
 
     Raises:
         TongwenError: there is none.
     """
-    shards = sorted(folder.glob("part-*.parquet"))
+    shards = sorted(folder.glob("part-*.parquet")) or sorted(folder.glob("part-*.arrow"))
     if not shards:
         raise TongwenError(
             "no documents there", where=str(folder), expected="part-00000.parquet and more"
@@ -134,26 +134,56 @@ def open_folder(folder: Path) -> Source:
     lengths: list[int] = []
     identity: list[str] = []
     for path in list_shards(folder):
-        metadata, status = pq.read_metadata(path), path.stat()
+        status, groups = path.stat(), _measure_groups(path)
         identity.append(f"{path} {status.st_size} {status.st_mtime_ns}")
-        for group in range(metadata.num_row_groups):
-            places.append((path, group))
-            lengths.append(metadata.row_group(group).num_rows)
+        places += [(path, group) for group in range(len(groups))]
+        lengths += groups
 
     def load(number: int, columns: Sequence[str]) -> pa.RecordBatch:
-        path, group = places[number]
-        table = _open_shard(path).read_row_group(group, columns=list(columns), use_threads=False)
-        return _to_batch(table, columns)
+        return _read_group(*places[number], tuple(columns))
 
     return Source(tuple(lengths), load, "\n".join(identity))
 
 
-def _open_shard(path: Path) -> pq.ParquetFile:
+def _measure_groups(path: Path) -> list[int]:
+    """Rows of each row group (record batch) of a shard."""
+    if path.suffix == ".arrow":
+        with pa.OSFile(str(path)) as file:
+            reader = pa.ipc.open_file(file, options=_pick(path, ()))
+            return [reader.get_batch(group).num_rows for group in range(reader.num_record_batches)]
+    metadata = pq.read_metadata(path)
+    return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+
+
+def _read_group(path: Path, group: int, columns: tuple[str, ...]) -> pa.RecordBatch:
+    if path.suffix == ".arrow":
+        return _open_arrow(path, columns).get_batch(group).select(list(columns))
+    file = _open_shard(path, lambda: pq.ParquetFile(path))
+    return _to_batch(file.read_row_group(group, columns=list(columns), use_threads=False), columns)
+
+
+def _open_arrow(path: Path, columns: tuple[str, ...]) -> pa.RecordBatchFileReader:
+    def open_file() -> pa.RecordBatchFileReader:
+        # Not mapped: what is mapped counts as memory of the process.
+        return pa.ipc.open_file(pa.OSFile(str(path)), options=_pick(path, columns))
+
+    return _open_shard(path, open_file, columns)
+
+
+def _pick(path: Path, columns: Sequence[str]) -> pa.ipc.IpcReadOptions:
+    """Read these columns only; the first, where there is none."""
+    with pa.OSFile(str(path)) as file:
+        names = pa.ipc.open_file(file).schema.names
+    numbers = [names.index(column) for column in columns] or [0]
+    return pa.ipc.IpcReadOptions(included_fields=numbers, use_threads=False)
+
+
+def _open_shard(path: Path, open_file: Callable[[], Any], columns: tuple[str, ...] = ()) -> Any:
     """The shard, opened once for the row groups that a thread reads one after the other."""
     status = path.stat()
-    key = (path, status.st_ino, status.st_size, status.st_mtime_ns)
+    key = (path, columns, status.st_ino, status.st_size, status.st_mtime_ns)
     if getattr(_OPEN, "key", None) != key:
-        _OPEN.file, _OPEN.key = pq.ParquetFile(path), key
+        _OPEN.file, _OPEN.key = open_file(), key
     return _OPEN.file
 
 
@@ -200,7 +230,9 @@ def _complete(table: pa.Table) -> pa.Table:
 
 def join_columns(one: Any, other: Any, between: str) -> Any:
     """Strings of two columns (arrays or chunked arrays) joined row by row."""
-    return pc.call_function("binary_join_element_wise", [one, other, between])
+    # Arrow would look for a date library before it believes that a string is one.
+    joint = pa.scalar(between, pa.string())
+    return pc.call_function("binary_join_element_wise", [one, other, joint])
 
 
 def _to_batch(table: pa.Table, columns: Sequence[str]) -> pa.RecordBatch:

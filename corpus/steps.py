@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tongwen.errors import TongwenError
 from tongwen.progress import progress
 from tongwen.recipe import CorpusRecipe, parse_bytes
-from tongwen.record import Counts, write_text
+from tongwen.record import Counts
 from tongwen.run import RunFolder
 
 if TYPE_CHECKING:
     from corpus.engine import Engine
-    from corpus.findings import Findings
     from corpus.parsing import Categorizer
     from corpus.records import Reject
     from corpus.sketch import Sketch
-
-_FOUND = ".found.npz"
 
 
 def build_documents(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
@@ -29,6 +25,20 @@ def build_documents(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
         TongwenError: an input names no file, or one that cannot be opened or changes meanwhile.
     """
     from corpus.engine import open_engine
+
+    with open_engine(recipe.corpus.engine, recipe.run.workers) as engine:
+        return read_inputs(recipe, engine, out)
+
+
+def read_inputs(recipe: CorpusRecipe, engine: Engine, out: Path, compression: str = "") -> Counts:
+    """Read the inputs of a recipe into an existing folder.
+
+    Args:
+        compression: of the shards; the recipe's by default.
+
+    Raises:
+        TongwenError: as `build_documents`; or not one document is found.
+    """
     from corpus.files import list_inputs
     from corpus.paths import measure
     from corpus.reading import read_documents
@@ -44,11 +54,10 @@ def build_documents(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
         return open_categorizer(corpus.categories, files, longest, out)
 
     total = sum(measure(file.path) for file in files)
-    with (
-        open_engine(corpus.engine, recipe.run.workers) as engine,
-        progress("reading documents", total=total, unit="B") as advance,
-    ):
-        found = read_documents(files, out, longest, engine, advance, categorize)
+    with progress("reading documents", total=total, unit="B") as advance:
+        found = read_documents(
+            files, out, longest, engine, advance, categorize, compression or corpus.compression
+        )
     if not found.documents:
         raise _no_documents(found.first, found.rejected.total(), len(files))
     by_reason = {f"rejected_{reason}": count for reason, count in sorted(found.rejected.items())}
@@ -75,53 +84,19 @@ def _no_documents(first: Reject | None, num_rejects: int, num_files: int) -> Ton
 
 def build_duplicates(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
     """`corpus/duplicates`: duplicates, paragraphs, cuts, examples (.parquet); parameters.json."""
-    from corpus.documents import open_writer
     from corpus.engine import open_engine
-    from corpus.examples import write_examples
-    from corpus.findings import DUPLICATES, KINDS, add_boilerplate
-    from corpus.paragraphs import COUNTS, cut_paragraphs
+    from corpus.search import write_search
 
-    settings, memory = recipe.corpus.duplicates, parse_bytes(recipe.run.memory)
     with open_engine(recipe.corpus.engine, recipe.run.workers) as engine:
-        found = _find_again(recipe, run, out, engine)
-        kept = found.find_kept()
-        boilerplate = cut_paragraphs(found.source, kept, settings, engine, memory, out)
-    found = add_boilerplate(found, boilerplate.rows, boilerplate.counts)
-    with open_writer(out / "duplicates.parquet", DUPLICATES) as writer:
-        for batch in found.to_batches():
-            writer.write_batch(batch)
-    write_examples(found, out / "examples.parquet")
-    text = json.dumps(found.parameters, indent=1, sort_keys=True) + "\n"
-    write_text(out / "parameters.json", text)
-    (out / _FOUND).unlink()
-    measured = ("candidate_pairs", "verified_pairs", *COUNTS)
-    return {
-        "documents": found.source.num_rows,
-        **{kind: found.count(number) for number, kind in enumerate(KINDS)},
-        "kept": found.source.num_rows - len(found.rows),
-        **{name: found.parameters[name] for name in measured},
-    }
-
-
-def _find_again(recipe: CorpusRecipe, run: RunFolder, out: Path, engine: Engine) -> Findings:
-    """What `find_duplicates` finds, or what a killed run has left of it."""
-    from corpus.duplicates import find_duplicates
-    from corpus.findings import load_findings, save_findings
-    from corpus.sources import open_folder
-
-    documents, path = run.finished("corpus/documents"), out / _FOUND
-    if path.exists():
-        return load_findings(path, open_folder(documents))
-    found = find_duplicates(
-        documents,
-        recipe.corpus.duplicates,
-        memory=parse_bytes(recipe.run.memory),
-        engine=engine,
-        scratch=out,
-        against=open_against(recipe),
-    )
-    save_findings(found, path)
-    return found
+        found = write_search(
+            run.finished("corpus/documents"),
+            recipe.corpus.duplicates,
+            out,
+            engine=engine,
+            memory=parse_bytes(recipe.run.memory),
+            against=open_against(recipe),
+        )
+    return found.describe()
 
 
 def build_statistics(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
@@ -195,4 +170,4 @@ def build_kept(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
     total = record.counts["kept"] if record else None
     with progress("writing", total=float(total or 0), unit="documents") as advance:
         num = write_kept(documents, duplicates, out, advance)
-    return {"documents": num, "shards": len(list(out.glob("part-*.parquet")))}
+    return {"kept": num, "kept_shards": len(list(out.glob("part-*.parquet")))}

@@ -11,7 +11,7 @@ questions with the answer "yes".
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +146,9 @@ def _concatenate(paths: Sequence[Path], target: Path) -> None:
     with target.open("wb") as out:
         for path in paths:
             with path.open("rb") as file:
-                shutil.copyfileobj(file, out, 1 << 20)
+                # Inside the kernel, where the disk's blocks are.
+                while os.sendfile(out.fileno(), file.fileno(), None, 1 << 30):
+                    pass
 
 
 @njit(**_OPTIONS)

@@ -2,8 +2,8 @@
 
     python examples/curate.py OUT FILES...
 
-OUT/corpus/kept gets Parquet shards without duplicates.  Run it again and it returns at once; add a
-file, and it says that the outputs belong to another call.
+OUT gets Parquet shards without duplicates, and tables of what went and why.  Run it again and it
+returns at once; add a file, and it says that the output belongs to another call.
 """
 
 import sys
@@ -12,7 +12,7 @@ from collections import Counter
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tongwen import deduplicate
+from corpus import deduplicate
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     curated = deduplicate(files, out, keep="longest", threshold=0.8)
 
     print(f"{curated.counts['documents']} documents, {curated.counts['kept']} kept")
-    duplicates = pq.read_table(curated.duplicates / "duplicates.parquet")
+    duplicates = pq.read_table(curated.folder / "duplicates.parquet")
     for kind, count in Counter(duplicates["kind"].to_pylist()).most_common():
         print(f"  {kind}: {count}")
     for keeper, count in Counter(duplicates["keeper"].to_pylist()).most_common(3):
@@ -29,7 +29,7 @@ def main() -> None:
     characters = sum(
         pc.sum(pc.utf8_length(batch.column("text"))).as_py() for batch in curated.read()
     )
-    print(f"{characters} characters kept, in {curated.kept}")
+    print(f"{characters} characters kept, in {curated.folder}")
 
 
 if __name__ == "__main__":

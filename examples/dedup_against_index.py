@@ -10,7 +10,7 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from tongwen import deduplicate
+from corpus import deduplicate
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
             f"day {number}: {counts['kept']} kept, {counts['known']} known from earlier days, "
             f"{counts['exact'] + counts['normalized'] + counts['near']} copies within the day"
         )
-        sketches.append(folder / "corpus" / "sketch")
+        sketches.append(folder / "sketch")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tongwen.errors import TongwenError
 from tongwen.progress import format_seconds, say
 from tongwen.recipe import CorpusRecipe, Recipe
-from tongwen.record import RECORD, Counts, Record, identify_file, produce
+from tongwen.record import Counts, Record, identify_file, produce
 from tongwen.run import RunFolder
 
 if TYPE_CHECKING:
@@ -117,18 +117,12 @@ def _corpus_steps(recipe: CorpusRecipe) -> Iterator[Step]:
 
 
 def _sketches(recipe: CorpusRecipe) -> tuple[Path, ...]:
-    """The records of the sketches of earlier runs: they hold the hash of every file."""
+    if not recipe.corpus.duplicates.against:
+        return ()
+    from corpus.sketch import list_identity
+
     folders = map(recipe.resolve, recipe.corpus.duplicates.against)
-    records = tuple(folder / RECORD for folder in folders)
-    for record in records:
-        if not record.exists():
-            raise TongwenError(
-                "no sketch there",
-                where=f"corpus.duplicates.against, {record.parent}",
-                expected=f"a finished corpus/sketch of another run, with its {RECORD}",
-                do="make it: tongwen corpus sketch RECIPE_OF_THAT_RUN",
-            )
-    return records
+    return tuple(path for folder in folders for path in list_identity(folder))
 
 
 def _tokenizer_steps(recipe: Recipe) -> Iterator[Step]:

@@ -20,7 +20,6 @@ COMMAND_LINE = {
     "tongwen.pipeline",
     "tongwen.cli",
     "tongwen.cli_corpus",
-    "tongwen.curate",
     "tongwen.init",
     "tongwen.draft",
 }

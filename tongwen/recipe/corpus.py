@@ -134,6 +134,8 @@ class Corpus(Section):
     """One table for every group of files."""
     max_document_characters: Positive = 10_000_000
     """A longer document is rejected (and listed)."""
+    compression: Literal["none", "lz4", "zstd"] = "lz4"
+    """Of the document shards: from the fastest to the smallest; never changes a result."""
     categories: Categories = Categories()
     engine: Engine = Engine()
     duplicates: Duplicates = Duplicates()
