@@ -3,13 +3,14 @@
 #   make test    the tests
 #   make check   lint, format and types
 #   make bench   the measurements of benchmarks/
+#   make bench-env   the environments of those that compare with peers, in .bench-venv
 
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench bench-env clean
 
 demo: $(READY)
 	$(VENV)/bin/tongwen run recipes/quickstart.toml
@@ -30,6 +31,15 @@ bench: $(READY)
 	$(VENV)/bin/tongwen run recipes/quickstart.toml
 	$(VENV)/bin/python benchmarks/verify_run.py recipes/quickstart.toml
 	$(VENV)/bin/python benchmarks/kill.py recipes/quickstart.toml --kills 5
+
+# Peers want versions of libraries that exclude each other and ours: three environments.
+bench-env:
+	for name in ours peers datatrove; do $(PYTHON) -m venv .bench-venv/$$name; done
+	.bench-venv/ours/bin/python -m pip install --quiet --constraint constraints.txt \
+	    --editable . datasketch scipy xxhash
+	.bench-venv/peers/bin/python -m pip install --quiet --requirement benchmarks/peers.txt
+	.bench-venv/datatrove/bin/python -m pip install --quiet \
+	    --requirement benchmarks/peers-datatrove.txt
 
 clean:
 	rm -rf runs dist .pytest_cache .ruff_cache .hypothesis

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpus.categories import open_categorizer
-from corpus.classifier import HELD_OUT, Classifier, split_folds, train_classifier
-from corpus.files import InputFile, detect_format
-from corpus.labelled import Sample, sample_labelled
-from corpus.readers import read_file
-from corpus.records import hash_document
+from corpus.categories.categorizer import open_categorizer
+from corpus.categories.classifier import HELD_OUT, Classifier, split_folds, train_classifier
+from corpus.categories.labelled import Sample, sample_labelled
+from corpus.reading.files import InputFile, detect_format
+from corpus.reading.readers import read_file
+from corpus.reading.records import hash_document
 from tongwen.recipe import Categories, Input
 
 LONGEST = 10_000_000

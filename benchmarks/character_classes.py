@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 import zstandard
 
-from corpus.character_classes import COUNTS, count_characters
+from corpus.counting.character_classes import COUNTS, count_characters
 
 _ROUNDS = 7
 _HAN = "SELECT sum(len(regexp_extract_all(text, '\\p{Han}'))) FROM texts"

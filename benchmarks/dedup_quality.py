@@ -30,10 +30,10 @@ from harness import RESULTS, find_versions, make_table, write_section
 from numpy.typing import NDArray
 
 from corpus import find_duplicates, minhash
-from corpus.audit import Outcome, audit_documents
-from corpus.audit_tables import make_tables
-from corpus.exhaustive import collect_sets, find_similar
-from corpus.sampling import MAX_CHARACTERS, MIN_CHARACTERS, SAMPLE
+from corpus.audit.auditing import Outcome, audit_documents
+from corpus.audit.exhaustive import collect_sets, find_similar
+from corpus.audit.sampling import MAX_CHARACTERS, MIN_CHARACTERS, SAMPLE
+from corpus.audit.tables import make_tables
 from tongwen.recipe import Duplicates
 
 RECALL = 0.995

@@ -22,9 +22,9 @@ from llvmlite import ir
 from numba import njit
 from numba.core import cgutils, types
 
-from corpus.bits import instruction, load, locate, store
-from corpus.kernels import lower_signature
-from corpus.signatures import make_permutations
+from corpus.hashing.bits import instruction, load, locate, store
+from corpus.hashing.kernels import lower_signature
+from corpus.hashing.signatures import make_permutations
 
 NUM_VALUES, NUM_PERM = 1024, 128
 SHAPES = [(8, 4), (8, 8), (8, 10), (16, 4), (16, 8), (16, 10)]

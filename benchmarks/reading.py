@@ -2,9 +2,10 @@
 
     python benchmarks/reading.py corpus.jsonl
 
-One core.  The blocks of the file are cut, parsed and written as `corpus.reading` does, with a clock
-around each step; then the table is read back.  Each compression takes its turn in every round, and
-the least of the rounds is printed, in milliseconds for a megabyte (10^6 bytes) of the file.
+One core.  The blocks of the file are cut, parsed and written as `corpus.reading.parts` does, with a
+clock around each step; then the table is read back.  Each compression takes its turn in every
+round, and the least of the rounds is printed, in milliseconds for a megabyte (10^6 bytes) of the
+file.
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ from typing import TypeVar
 
 import pyarrow.parquet as pq
 
-from corpus import documents
-from corpus.blocks import Block, cut_blocks
 from corpus.documents import ShardWriter
-from corpus.files import InputFile, detect_format
-from corpus.parsing import Parser
-from corpus.streams import read_blocks
+from corpus.reading.blocks import Block, cut_blocks
+from corpus.reading.files import InputFile, detect_format
+from corpus.reading.parsing import Parser
+from corpus.reading.streams import read_blocks
 from tongwen.recipe import Input
 
 COMPRESSIONS = ("none", "lz4", "zstd")
@@ -63,10 +63,9 @@ def measure(path: Path, compression: str) -> dict[str, float]:
     form, packed, stem = detect_format(path)
     file = InputFile(path, path.name, form, packed, stem, Input(paths=(str(path),)))
     parser, clock, size = Parser(file, MAX_CHARACTERS), _Clock(), 0
-    documents.DOCUMENTS_COMPRESSION = compression
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         blocks = cut_blocks(read_blocks(path, packed), parser.max_bytes)
-        with ShardWriter(Path(folder)) as writer:
+        with ShardWriter(Path(folder), compression=compression) as writer:
             while (block := clock.time("read and cut", lambda: next(blocks, None))) is not None:
                 size += block.size
                 _take(clock, parser, block, writer)

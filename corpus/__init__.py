@@ -1,11 +1,17 @@
 """corpus: raw files in; documents, duplicates and statistics out.
 
-Reading order: `files` (what the recipe names), `streams` and `readers` (lines of every format),
-`records` (a line becomes a document or a reject), `documents` (the shards), `shingles` (what
-similar means), `signatures` (MinHash), `kernels`, `tokens`, `lanes` and `hashes` (how), `lsh`
-(candidates), `verify` (who stays), `duplicates` (all of that), `kept` (what others read),
-`statistics` (with `character_classes`, `measures`, `tables`, `views`), `sql` (questions to them),
-`steps` (the outputs).
+The rooms, in reading order:
+
+    reading     files (what the recipe names), paths, blocks, scan, unpack, parsing, parts;
+                readers and records say what a line must hold
+    documents   the shards; `sources` reads them again, `kept` without what went; `engine`
+    hashing     shingles (what similar means), tokens, lanes, hashes, kernels, signatures
+    dedup       partitions, grouping, sketches, lsh (candidates), verify, keepers, decide,
+                duplicates (all of that); sketch, known, query (earlier runs); lines,
+                paragraphs, cuts (boilerplate); curate (one call)
+    counting    statistics, character_classes, tables, views; sql (questions to them)
+    categories, audit
+    steps       the outputs
 """
 
 from __future__ import annotations
@@ -14,11 +20,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from corpus.curate import deduplicate
-    from corpus.duplicates import find_duplicates
-    from corpus.kept import choose_held_out, read_kept
-    from corpus.language import detect_language
-    from corpus.shingles import (
+    from corpus.counting.sql import open_statistics, query_statistics
+    from corpus.dedup.curate import deduplicate
+    from corpus.dedup.duplicates import find_duplicates
+    from corpus.dedup.query import query_sketch
+    from corpus.hashing.shingles import (
         hash_shingle,
         hash_shingles,
         hash_tokens_128,
@@ -26,25 +32,27 @@ if TYPE_CHECKING:
         join_shingle,
         split_shingles,
     )
-    from corpus.signatures import minhash, to_datasketch
-    from corpus.sql import open_statistics, query_statistics
+    from corpus.hashing.signatures import minhash, to_datasketch
+    from corpus.kept import choose_held_out, read_kept
+    from corpus.reading.language import detect_language
 
 _HOMES = {
     "choose_held_out": "kept",
-    "deduplicate": "curate",
-    "detect_language": "language",
-    "find_duplicates": "duplicates",
-    "hash_shingle": "shingles",
-    "hash_shingles": "shingles",
-    "hash_tokens_128": "shingles",
-    "jaccard": "shingles",
-    "join_shingle": "shingles",
-    "minhash": "signatures",
-    "open_statistics": "sql",
-    "query_statistics": "sql",
+    "deduplicate": "dedup.curate",
+    "detect_language": "reading.language",
+    "find_duplicates": "dedup.duplicates",
+    "hash_shingle": "hashing.shingles",
+    "hash_shingles": "hashing.shingles",
+    "hash_tokens_128": "hashing.shingles",
+    "jaccard": "hashing.shingles",
+    "join_shingle": "hashing.shingles",
+    "minhash": "hashing.signatures",
+    "open_statistics": "counting.sql",
+    "query_sketch": "dedup.query",
+    "query_statistics": "counting.sql",
     "read_kept": "kept",
-    "split_shingles": "shingles",
-    "to_datasketch": "signatures",
+    "split_shingles": "hashing.shingles",
+    "to_datasketch": "hashing.signatures",
 }
 
 __all__ = [
@@ -59,6 +67,7 @@ __all__ = [
     "join_shingle",
     "minhash",
     "open_statistics",
+    "query_sketch",
     "query_statistics",
     "read_kept",
     "split_shingles",

@@ -26,8 +26,10 @@ config: Any = numba_config
 
 _HOME = Path(__file__).parent
 _SHARED = (
-    *("bits", "code_points", "compiled", "hashes", "joining", "json_bytes"),
-    *("kernels", "lanes", "scan", "shingles", "tokens", "vectors"),
+    "compiled",
+    *(f"hashing/{name}" for name in ("bits", "code_points", "hashes", "joining", "kernels")),
+    *(f"hashing/{name}" for name in ("lanes", "shingles", "tokens")),
+    *(f"reading/{name}" for name in ("json_bytes", "scan", "vectors")),
 )
 
 

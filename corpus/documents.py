@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from corpus.records import Document, Reject
+from corpus.reading.records import Document, Reject
 
 DOCUMENTS = pa.schema([(name, pa.string()) for name in Document._fields])
 REJECTS = pa.schema(
@@ -28,7 +28,7 @@ REJECTS = pa.schema(
 )
 SHARD_BYTES, GROUP_BYTES = 32_000_000, 2_000_000
 COMPRESSION = "lz4"
-"""Of shards.  Against zstd (level 1): a quarter less time to write, half to read, 40 % more disk."""
+"""Of shards.  Beside zstd (level 1): a quarter less time to write, half to read, 40 % more disk."""
 _REPEATED = ["category", "language", "source", "file", "reason"]
 _REJECT_ROWS = 1000
 _OTHER_BYTES = 50

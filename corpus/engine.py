@@ -84,10 +84,11 @@ class RayEngine:
 def _get(reference: Any) -> Any:
     """A task's result; its own error, not Ray's wrapping of it."""
     import ray
+    from ray.exceptions import RayTaskError
 
     try:
         return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
+    except RayTaskError as error:
         cause = error.cause if isinstance(error.cause, Exception) else error
         raise cause from None
 

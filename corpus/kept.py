@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from corpus.cuts import CUTS, CutReader, join_key
+from corpus.dedup.cuts import CUTS, CutReader, join_key
 from corpus.documents import COMPRESSION, DOCUMENTS, ShardWriter, to_batch
 from corpus.sources import open_folder
 from tongwen.run import RunFolder
@@ -159,7 +159,7 @@ def choose_held_out(run: RunFolder, per_group: int) -> pa.Table:
     Raises:
         TongwenError: documents or duplicates are not finished.
     """
-    from corpus.statistics import connect
+    from corpus.counting.statistics import connect
 
     names = {
         "documents": str(run.finished("corpus/documents") / "part-*.parquet"),

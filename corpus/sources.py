@@ -211,7 +211,7 @@ def open_table(table: pa.Table) -> Source:
 
 
 def _complete(table: pa.Table) -> pa.Table:
-    from corpus.records import hash_document
+    from corpus.reading.records import hash_document
 
     names, size = table.column_names, len(table)
     text = table["text"].to_pylist()

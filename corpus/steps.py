@@ -12,10 +12,10 @@ from tongwen.record import Counts
 from tongwen.run import RunFolder
 
 if TYPE_CHECKING:
+    from corpus.dedup.sketch import Sketch
     from corpus.engine import Engine
-    from corpus.parsing import Categorizer
-    from corpus.records import Reject
-    from corpus.sketch import Sketch
+    from corpus.reading.parsing import Categorizer
+    from corpus.reading.records import Reject
 
 
 def build_documents(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
@@ -39,9 +39,9 @@ def read_inputs(recipe: CorpusRecipe, engine: Engine, out: Path, compression: st
     Raises:
         TongwenError: as `build_documents`; or not one document is found.
     """
-    from corpus.files import list_inputs
-    from corpus.paths import measure
-    from corpus.reading import read_documents
+    from corpus.reading.files import list_inputs
+    from corpus.reading.parts import read_documents
+    from corpus.reading.paths import measure
 
     files, corpus = list_inputs(recipe), recipe.corpus
     longest = corpus.max_document_characters
@@ -49,7 +49,7 @@ def read_inputs(recipe: CorpusRecipe, engine: Engine, out: Path, compression: st
     def categorize() -> Categorizer | None:
         if not corpus.categories.rules and not corpus.categories.classifier:
             return None
-        from corpus.categories import open_categorizer
+        from corpus.categories.categorizer import open_categorizer
 
         return open_categorizer(corpus.categories, files, longest, out)
 
@@ -84,8 +84,8 @@ def _no_documents(first: Reject | None, num_rejects: int, num_files: int) -> Ton
 
 def build_duplicates(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
     """`corpus/duplicates`: duplicates, paragraphs, cuts, examples (.parquet); parameters.json."""
+    from corpus.dedup.search import write_search
     from corpus.engine import open_engine
-    from corpus.search import write_search
 
     with open_engine(recipe.corpus.engine, recipe.run.workers) as engine:
         found = write_search(
@@ -101,7 +101,7 @@ def build_duplicates(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
 
 def build_statistics(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
     """`corpus/statistics`: stats.duckdb, and the sums of it as Parquet."""
-    from corpus.statistics import write_statistics
+    from corpus.counting.statistics import write_statistics
 
     return write_statistics(
         documents=run.finished("corpus/documents"),
@@ -118,7 +118,7 @@ def build_audit(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
     Raises:
         TongwenError: no document is long enough to be edited, or too many are alike.
     """
-    from corpus.audit_tables import write_audit
+    from corpus.audit.tables import write_audit
 
     corpus = recipe.corpus
     return write_audit(
@@ -138,7 +138,7 @@ def open_against(recipe: CorpusRecipe) -> list[Sketch]:
     Raises:
         TongwenError: one is not there, or was made with other parameters.
     """
-    from corpus.sketch import open_sketch
+    from corpus.dedup.sketch import open_sketch
 
     settings = recipe.corpus.duplicates
     return [
@@ -149,9 +149,9 @@ def open_against(recipe: CorpusRecipe) -> list[Sketch]:
 
 def build_sketch(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
     """`corpus/sketch`: what later runs, and `tongwen corpus query`, need of the kept documents."""
+    from corpus.dedup.sketch import write_sketch
     from corpus.engine import open_engine
     from corpus.kept import find_kept
-    from corpus.sketch import write_sketch
 
     documents = run.finished("corpus/documents")
     kept = find_kept(documents, run.finished("corpus/duplicates"))

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from tongwen.heap import keep_freed_memory
 from tongwen.progress import say
 from tongwen.recipe import CorpusRecipe, Recipe, load_corpus_recipe, load_recipe
 
@@ -29,6 +30,7 @@ def open_recipe(path: Path) -> Recipe:
 
 def open_corpus_recipe(path: Path) -> CorpusRecipe:
     """The same for the corpus stage, which needs [run] and [corpus] only."""
+    keep_freed_memory()
     recipe = load_corpus_recipe(path)
     _lay_out_sample(recipe)
     return recipe
@@ -54,7 +56,7 @@ def ask_statistics(
     """Ask the statistics, and the texts behind them, in SQL."""
     from itertools import islice
 
-    from corpus.sql import ask, describe_statistics, open_statistics
+    from corpus.counting.sql import ask, describe_statistics, open_statistics
     from tongwen import tables
     from tongwen.recipe import parse_bytes
     from tongwen.run import RunFolder
@@ -77,7 +79,7 @@ def ask_statistics(
 @corpus_group.command("audit")
 def audit_duplicates(recipe: RecipeFile) -> None:
     """Plant edits into a sample of the corpus and measure how well they are found."""
-    from corpus.audit_tables import format_audit
+    from corpus.audit.tables import format_audit
     from tongwen.pipeline import list_all_steps, required_steps, run_steps
 
     loaded = open_corpus_recipe(recipe)
@@ -98,7 +100,7 @@ def query_known(
     """Say which known documents some texts are like; the old text is not needed."""
     import tempfile
 
-    from corpus.query import query_sketch
+    from corpus.dedup.query import query_sketch
     from corpus.steps import build_documents
     from tongwen import tables
     from tongwen.recipe import parse_corpus_recipe

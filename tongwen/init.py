@@ -127,7 +127,7 @@ def examine_file(path: Path) -> FileFacts:
 
 def _read_lines(path: Path) -> Iterator[dict[str, object]]:
     """Lines of a file as tables; what cannot be read is left for the corpus stage to reject."""
-    from corpus.readers import sample_lines
+    from corpus.reading.readers import sample_lines
 
     return sample_lines(path)
 
@@ -137,7 +137,7 @@ def _text_of(line: dict[str, object]) -> str:
 
 
 def _language_of(line: dict[str, object], text: str) -> str:
-    from corpus.language import detect_language
+    from corpus.reading.language import detect_language
 
     known = line.get("language") or line.get("lang")
     return str(known) if known else detect_language(text)

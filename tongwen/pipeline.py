@@ -25,7 +25,7 @@ from tongwen.record import Counts, Record, identify_file, produce
 from tongwen.run import RunFolder
 
 if TYPE_CHECKING:
-    from corpus.paths import RemotePath
+    from corpus.reading.paths import RemotePath
 
 Build = Callable[[Any, RunFolder, Path], Counts]
 
@@ -99,7 +99,7 @@ _KEPT = ("corpus/documents", "corpus/duplicates")
 
 
 def _corpus_steps(recipe: CorpusRecipe) -> Iterator[Step]:
-    from corpus.files import find_files
+    from corpus.reading.files import find_files
 
     corpus = _dump(recipe.corpus, "inputs", "max_document_characters", "categories")
     duplicates = _dump(recipe.corpus, "duplicates")
@@ -119,7 +119,7 @@ def _corpus_steps(recipe: CorpusRecipe) -> Iterator[Step]:
 def _sketches(recipe: CorpusRecipe) -> tuple[Path, ...]:
     if not recipe.corpus.duplicates.against:
         return ()
-    from corpus.sketch import list_identity
+    from corpus.dedup.sketch import list_identity
 
     folders = map(recipe.resolve, recipe.corpus.duplicates.against)
     return tuple(path for folder in folders for path in list_identity(folder))

@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.character_classes import COUNTS, count_characters
+from corpus.counting.character_classes import COUNTS, count_characters
+from corpus.counting.statistics import write_statistics
+from corpus.counting.views import KINDS
 from corpus.documents import RejectWriter, ShardWriter
-from corpus.records import Document, Reject, hash_document
-from corpus.statistics import write_statistics
-from corpus.views import KINDS
+from corpus.reading.records import Document, Reject, hash_document
 from tongwen.record import produce
 from tongwen.run import RunFolder
 

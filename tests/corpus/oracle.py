@@ -12,7 +12,7 @@ from datasketch import MinHash
 from datasketch.hashfunc import sha1_hash32
 
 from corpus import hash_shingle, join_shingle, minhash, split_shingles
-from corpus.signatures import Hash, Scheme
+from corpus.hashing.signatures import Hash, Scheme
 
 HASHES: tuple[Hash, ...] = ("fast", "xxh32", "sha1")
 SCHEMES: tuple[Scheme, ...] = ("affine32", "legacy")

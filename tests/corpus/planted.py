@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from corpus.documents import ShardWriter
-from corpus.records import Document, hash_document
+from corpus.reading.records import Document, hash_document
 
 HAN = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]
 
@@ -52,7 +53,7 @@ def make_documents(texts: Sequence[str], file: str = "f.jsonl") -> list[Document
     ]
 
 
-def write_documents(folder: Path, documents: Sequence[Document], **sizes: int) -> Path:
+def write_documents(folder: Path, documents: Sequence[Document], **sizes: Any) -> Path:
     """A folder of shards."""
     folder.mkdir(parents=True)
     with ShardWriter(folder, **sizes) as writer:

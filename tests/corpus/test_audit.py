@@ -16,15 +16,16 @@ import pyarrow.parquet as pq
 import pytest
 from datasketch import MinHash, MinHashLSH
 
-from corpus import duplicates, hash_shingle, jaccard, split_shingles, steps
-from corpus.audit import Outcome, audit_documents, tabulate_pairs
-from corpus.audit_tables import format_audit, make_tables, rate
+from corpus import hash_shingle, jaccard, split_shingles, steps
+from corpus.audit.auditing import Outcome, audit_documents, tabulate_pairs
+from corpus.audit.edits import UNCHANGED
+from corpus.audit.planting import plant_copies
+from corpus.audit.sampling import sample_documents
+from corpus.audit.tables import format_audit, make_tables, rate
+from corpus.dedup import duplicates
+from corpus.dedup.findings import Findings
 from corpus.documents import ShardWriter
-from corpus.edits import UNCHANGED
-from corpus.findings import Findings
-from corpus.planting import plant_copies
-from corpus.records import Rules
-from corpus.sampling import sample_documents
+from corpus.reading.records import Rules
 from tongwen.errors import TongwenError
 from tongwen.recipe import Columns, Duplicates
 from tongwen.run import RunFolder
@@ -213,7 +214,7 @@ def test_other_rules_of_the_recipe_do_not_reach_the_audit(documents: pa.Table) -
     assert tabulate_pairs(one).equals(tabulate_pairs(other))
 
 
-def write_shards(folder: Path, rows: list[Row], **sizes: int) -> Path:
+def write_shards(folder: Path, rows: list[Row], **sizes: Any) -> Path:
     folder.mkdir(parents=True)
     with ShardWriter(folder, **sizes) as writer:
         for line, row in enumerate(rows, 1):

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus import duplicates, read_kept
-from corpus.cuts import CUTS, CUTS_SCHEMA, PARAGRAPHS, cut_texts
+from corpus import read_kept
+from corpus.dedup import search
+from corpus.dedup.cuts import CUTS, CUTS_SCHEMA, PARAGRAPHS, cut_texts
 from corpus.documents import ShardWriter
 from corpus.kept import iterate_kept, write_kept
 from corpus.steps import build_duplicates
@@ -176,7 +177,7 @@ def test_a_killed_step_does_not_search_again(
     out.mkdir()
     recipe = recipe_of(make_recipe, folder="again", memory="300MB")
     build(recipe, "documents")
-    find, cut = duplicates.find_duplicates, "corpus.paragraphs.cut_paragraphs"
+    find, cut = search.find_duplicates, "corpus.dedup.search.cut_paragraphs"
     calls: list[int] = []
 
     def count(*given: Any, **named: Any) -> Any:
@@ -186,7 +187,7 @@ def test_a_killed_step_does_not_search_again(
     def stop(*given: Any, **named: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(duplicates, "find_duplicates", count)
+    monkeypatch.setattr(search, "find_duplicates", count)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(cut, stop)
         build_duplicates(recipe, again, out)

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus import categories, ngrams
-from corpus.categories import Categorizer, open_categorizer
-from corpus.classifier import Classifier
+from corpus.categories import categorizer as categories
+from corpus.categories import ngrams
+from corpus.categories.categorizer import Categorizer, open_categorizer
+from corpus.categories.classifier import Classifier
 from tongwen.recipe import Categories, Rule
 
 GLOBS = st.sampled_from(["*", "a*", "?b", "ab", "[!a]*", ""])

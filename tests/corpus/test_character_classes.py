@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.character_classes import CLASSES, COUNTS, class_table, count_characters
+from corpus.counting.character_classes import CLASSES, COUNTS, class_table, count_characters
 
 SIMPLIFIED = "汉语简体书写与传统书写对应的许多字变为较简单的样子，学习时应当注意。"
 TRADITIONAL = "漢語簡體書寫與傳統書寫對應的許多字變為較簡單的樣子，學習時應當注意。"

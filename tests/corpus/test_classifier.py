@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus import classifier_report, ngrams
-from corpus.categories import Categorizer, open_categorizer
-from corpus.classifier import (
+from corpus.categories import ngrams
+from corpus.categories import report as classifier_report
+from corpus.categories.categorizer import Categorizer, open_categorizer
+from corpus.categories.classifier import (
     HELD_OUT,
     Classifier,
     load_classifier,
@@ -26,9 +27,9 @@ from corpus.classifier import (
     split_folds,
     train_classifier,
 )
-from corpus.files import InputFile, list_inputs
-from corpus.records import hash_document
-from corpus.shingles import IGNORED, SEPARATOR, TABLE_SIZE, classify
+from corpus.hashing.shingles import IGNORED, SEPARATOR, TABLE_SIZE, classify
+from corpus.reading.files import InputFile, list_inputs
+from corpus.reading.records import hash_document
 from tongwen.errors import TongwenError
 from tongwen.recipe import Categories
 

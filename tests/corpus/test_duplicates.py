@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import find_duplicates, jaccard, split_shingles
-from corpus.decide import decide
+from corpus.dedup.decide import decide
+from corpus.dedup.findings import EXACT, NEAR
+from corpus.dedup.verify import Comparison, ShingleSets, hash_sets
 from corpus.documents import DOCUMENTS
-from corpus.findings import EXACT, NEAR
-from corpus.records import hash_document
-from corpus.verify import Comparison, ShingleSets, hash_sets
+from corpus.reading.records import hash_document
 from tests.corpus.planted import (
     edit,
     join,

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from corpus import exhaustive, jaccard, split_shingles
-from corpus.edits import EDITS, UNCHANGED, Edit
-from corpus.shingles import split_tokens
-from corpus.variants import SIMPLIFIED, TRADITIONAL, choose_partners
+from corpus import jaccard, split_shingles
+from corpus.audit import exhaustive
+from corpus.audit.edits import EDITS, UNCHANGED, Edit
+from corpus.audit.variants import SIMPLIFIED, TRADITIONAL, choose_partners
+from corpus.hashing.shingles import split_tokens
 from tongwen.errors import TongwenError
 
 HAN = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]

@@ -15,18 +15,18 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from corpus.blake2 import LONG, hash_documents
-from corpus.blocks import cut_blocks
-from corpus.characters import detect_languages, is_utf8
-from corpus.files import InputFile
-from corpus.language import detect_language
-from corpus.parsing import Parser, fill_empty
-from corpus.readers import parse_line
-from corpus.records import Document, Reject, UnusableError
-from corpus.scan import _WHITE
-from corpus.streams import split_lines
-from corpus.unpack import to_buffers
-from corpus.vectors import PADDING
+from corpus.reading.blake2 import LONG, hash_documents
+from corpus.reading.blocks import cut_blocks
+from corpus.reading.characters import detect_languages, is_utf8
+from corpus.reading.files import InputFile
+from corpus.reading.language import detect_language
+from corpus.reading.parsing import Parser, fill_empty
+from corpus.reading.readers import parse_line
+from corpus.reading.records import Document, Reject, UnusableError
+from corpus.reading.scan import _WHITE
+from corpus.reading.streams import split_lines
+from corpus.reading.unpack import to_buffers
+from corpus.reading.vectors import PADDING
 from tongwen.recipe import Input
 
 Found = tuple[list[Document], list[Reject]]
@@ -72,7 +72,7 @@ def read_fast(parser: Parser, pieces: Iterator[bytes], block_bytes: int = 1 << 2
 
 def count_unsure(parser: Parser, data: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many lines are left to Python."""
-    from corpus import parsing
+    from corpus.reading import parsing
 
     seen: list[object] = []
     with monkeypatch.context() as patch:

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from corpus.readers import sample_lines
-from corpus.streams import BadFileError, read_blocks
+from corpus.reading.readers import sample_lines
+from corpus.reading.streams import BadFileError, read_blocks
 
 Rows = list[dict[str, Any]]
 Read = Callable[..., tuple[Rows, Rows]]

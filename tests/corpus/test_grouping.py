@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.grouping import (
+from corpus.dedup.grouping import (
     find_components,
     group_equal,
     pair_members,
     unique_pairs,
 )
-from corpus.partitions import LARGEST, Cut, choose_cut, read_partition, write_partitions
+from corpus.dedup.partitions import LARGEST, Cut, choose_cut, read_partition, write_partitions
 
 
 def make_entries(chance: np.random.Generator, size: int, words: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from corpus import find_duplicates
-from corpus.findings import EXACT, NEAR, NORMALIZED
+from corpus.dedup.findings import EXACT, NEAR, NORMALIZED
 from tests.corpus.planted import make_documents, plant, write_documents
 from tests.corpus.test_independence import KilledEngine
 
@@ -58,7 +58,7 @@ def test_ids_of_the_input_play_no_part() -> None:
     assert find_duplicates(table).rows.tolist() == [2]
 
 
-@pytest.mark.parametrize("kind", ["ids", "bands", "pairs", "near-text-sets"])
+@pytest.mark.parametrize("kind", ["ids-000000", "bands-000000", "pairs-000000", "near-text-sets"])
 def test_a_disk_that_fills_up_is_said_so_and_the_search_goes_on(tmp_path: Path, kind: str) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
@@ -69,7 +69,7 @@ def test_a_disk_that_fills_up_is_said_so_and_the_search_goes_on(tmp_path: Path, 
     with pytest.raises(KeyboardInterrupt):
         find_duplicates(folder, engine=KilledEngine(0), scratch=scratch)
     (work,) = scratch.iterdir()
-    full = work / f".{kind}-000000.partial"
+    full = work / f".{kind}.partial"
     full.symlink_to("/dev/full")
     with pytest.raises(OSError) as error:
         find_duplicates(folder, scratch=scratch)

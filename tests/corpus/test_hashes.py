@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from corpus.hashes import PADDING, SCRATCH, hash_pieces
-from corpus.kernels import lower_signature
-from corpus.lanes import LANES
+from corpus.hashing.hashes import PADDING, SCRATCH, hash_pieces
+from corpus.hashing.kernels import lower_signature
+from corpus.hashing.lanes import LANES
 
 MERSENNE = (1 << 61) - 1
 

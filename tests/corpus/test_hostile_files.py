@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from corpus import blocks
-from corpus.blocks import cut_blocks
 from corpus.engine import LocalEngine
-from corpus.files import InputFile, list_inputs
-from corpus.parsing import Parser
-from corpus.reading import read_documents
+from corpus.reading import blocks
+from corpus.reading.blocks import cut_blocks
+from corpus.reading.files import InputFile, list_inputs
+from corpus.reading.parsing import Parser
+from corpus.reading.parts import read_documents
 from tongwen.recipe import Input
 
 MEGABYTE = 1 << 20
@@ -126,8 +126,8 @@ _CHILD = """
 import sys
 from pathlib import Path
 from corpus.engine import LocalEngine
-from corpus.files import InputFile
-from corpus.reading import read_documents
+from corpus.reading.files import InputFile
+from corpus.reading.parts import read_documents
 from tongwen.recipe import Input
 
 path, out = map(Path, sys.argv[1:])

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import find_duplicates
+from corpus.dedup.findings import Findings
 from corpus.engine import LocalEngine, RayEngine, open_engine
-from corpus.findings import Findings
 from tests.corpus.planted import make_documents, plant, write_documents
 from tongwen.recipe import Duplicates, Engine
 

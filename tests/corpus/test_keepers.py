@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus import find_duplicates
-from corpus.keepers import rank_rows
+from corpus.dedup.keepers import rank_rows
 from corpus.sources import open_table
 from tests.corpus.planted import make_text
 from tongwen.errors import TongwenError

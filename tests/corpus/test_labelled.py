@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus import labelled
-from corpus.files import InputFile, list_inputs
-from corpus.labelled import Collector, sample_labelled
-from corpus.records import hash_document
+from corpus.categories import labelled
+from corpus.categories.labelled import Collector, sample_labelled
+from corpus.reading.files import InputFile, list_inputs
+from corpus.reading.records import hash_document
 from tongwen.errors import TongwenError
 
 from .conftest import MakeRecipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from corpus.lsh import candidate_probability, choose_bands
+from corpus.dedup.lsh import candidate_probability, choose_bands
 
 
 def test_default_is_eighteen_bands_of_seven() -> None:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import hash_shingles, jaccard, join_shingle, minhash, split_shingles
-from corpus.character_table import character_table
-from corpus.kernels import PIECE, collect_sets
-from corpus.shingles import (
+from corpus.hashing.character_table import character_table
+from corpus.hashing.kernels import PIECE, collect_sets
+from corpus.hashing.shingles import (
     CHARACTER,
     TABLE_SIZE,
     WORD,
@@ -24,7 +24,7 @@ from corpus.shingles import (
     hash_tokens_128,
     split_tokens,
 )
-from corpus.signatures import (
+from corpus.hashing.signatures import (
     Hash,
     Scheme,
     key_array,

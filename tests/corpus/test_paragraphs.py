@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.counts import find_keys, read_range, tally
-from corpus.cuts import CUTS, PARAGRAPHS
+from corpus.dedup.counts import find_keys, read_range, tally
+from corpus.dedup.cuts import CUTS, PARAGRAPHS
+from corpus.dedup.lines import split_lines
+from corpus.dedup.paragraphs import Boilerplate, cut_paragraphs
+from corpus.dedup.partitions import choose_cut
 from corpus.engine import LocalEngine, RayEngine, open_engine
-from corpus.lines import split_lines
-from corpus.paragraphs import Boilerplate, cut_paragraphs
-from corpus.partitions import choose_cut
-from corpus.records import Document
-from corpus.shingles import split_tokens
-from corpus.signatures import normalized_keys
+from corpus.hashing.shingles import split_tokens
+from corpus.hashing.signatures import normalized_keys
+from corpus.reading.records import Document
 from corpus.sources import open_folder, open_table
 from tests.corpus.planted import make_documents, write_documents
 from tests.corpus.test_independence import KilledEngine

@@ -16,13 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus import blocks, reading
 from corpus.documents import DOCUMENTS, ShardWriter, to_batch
 from corpus.engine import LocalEngine, open_engine
-from corpus.files import InputFile, list_inputs
-from corpus.parsing import Parser
-from corpus.reading import cut_parts, read_documents
-from corpus.records import Document
+from corpus.reading import blocks
+from corpus.reading import parts as reading
+from corpus.reading.files import InputFile, list_inputs
+from corpus.reading.parsing import Parser
+from corpus.reading.parts import cut_parts, read_documents
+from corpus.reading.records import Document
 from tongwen.errors import TongwenError
 from tongwen.recipe import Engine, Input
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.language import detect_language
-from corpus.streams import split_lines
+from corpus.reading.language import detect_language
+from corpus.reading.streams import split_lines
 from tongwen.errors import TongwenError
 
 Rows = list[dict[str, Any]]

@@ -12,8 +12,8 @@ import pytest
 import zstandard
 
 from corpus import hash_tokens_128, minhash
-from corpus.shingles import split_tokens
-from corpus.signatures import normalized_keys
+from corpus.hashing.shingles import split_tokens
+from corpus.hashing.signatures import normalized_keys
 from tests.corpus.oracle import HASHES, SCHEMES, hash_text, make_signature
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from corpus import find_duplicates, split_shingles
-from corpus.findings import NEAR
+from corpus.dedup.findings import NEAR
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not SHARED.exists(), reason="real text not present")

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from corpus.files import find_files, list_inputs, name_origin
-from corpus.paths import RemotePath, find_remote, stamp
+from corpus.reading.files import find_files, list_inputs, name_origin
+from corpus.reading.paths import RemotePath, find_remote, stamp
 from tongwen.errors import TongwenError
 from tongwen.pipeline import list_steps, step_inputs
 from tongwen.recipe import Input
@@ -123,7 +123,7 @@ def test_missing_package_and_unknown_protocol_say_what_to_do(
         raise ImportError("Install s3fs to access S3")
 
     with monkeypatch.context() as patch:
-        patch.setattr("corpus.paths._connect", connect)
+        patch.setattr("corpus.reading.paths._connect", connect)
         with pytest.raises(TongwenError, match="pip install s3fs"):
             find_remote("s3://bucket/*.jsonl")
     with pytest.raises(TongwenError, match="nosuch"):
@@ -151,7 +151,7 @@ class Breaking:
 def test_broken_connection_is_an_error_not_a_shorter_corpus(
     store: Any, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("corpus.paths.open_binary", lambda path: Breaking())
+    monkeypatch.setattr("corpus.reading.paths.open_binary", lambda path: Breaking())
     with pytest.raises(TongwenError, match=r"RuntimeError: connection reset(.|\n)*run again"):
         read({"paths": ["memory://bucket/b.jsonl"]})
 
@@ -159,7 +159,7 @@ def test_broken_connection_is_an_error_not_a_shorter_corpus(
 def test_remote_file_that_changes_while_it_is_read_is_an_error(
     store: Any, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from corpus import reading
+    from corpus.reading import parts as reading
 
     def change(*args: Any) -> Any:
         yield from blocks(*args)

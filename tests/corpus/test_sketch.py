@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 
 from corpus import find_duplicates, jaccard
+from corpus.dedup.query import query_sketch
+from corpus.dedup.sketch import KeyTable, open_sketch, write_sketch
 from corpus.engine import LocalEngine
-from corpus.query import query_sketch
-from corpus.sketch import KeyTable, open_sketch, write_sketch
 from tests.corpus.planted import (
     edit,
     join,

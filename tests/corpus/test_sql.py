@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from corpus import open_statistics, query_statistics
-from corpus.sql import ask as ask_statistics
-from corpus.sql import describe_statistics
-from corpus.statistics import DATABASE
-from corpus.tables import TABLES
-from corpus.views import VIEWS
+from corpus.counting.sql import ask as ask_statistics
+from corpus.counting.sql import describe_statistics
+from corpus.counting.statistics import DATABASE
+from corpus.counting.tables import TABLES
+from corpus.counting.views import VIEWS
 from tests.corpus.counted import Row, hash_files, kept, make_counted
 from tongwen.cli import app
 from tongwen.errors import TongwenError

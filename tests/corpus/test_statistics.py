@@ -16,13 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus import measures, query_statistics, read_kept
-from corpus.character_classes import CLASSES, COUNTS
+from corpus import query_statistics, read_kept
+from corpus.counting import measures
+from corpus.counting.character_classes import CLASSES, COUNTS
+from corpus.counting.measures import MEASURES, Beside
+from corpus.counting.statistics import DATABASE
+from corpus.counting.tables import TABLES
+from corpus.counting.views import KINDS, VIEWS
 from corpus.documents import REJECTS
-from corpus.measures import MEASURES, Beside
-from corpus.statistics import DATABASE
-from corpus.tables import TABLES
-from corpus.views import KINDS, VIEWS
 from tests.corpus.counted import (
     ALL_KINDS,
     CUTS,

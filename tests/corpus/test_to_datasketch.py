@@ -11,7 +11,7 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 
 from corpus import join_shingle, minhash, split_shingles, to_datasketch
-from corpus.signatures import Hash, Scheme
+from corpus.hashing.signatures import Hash, Scheme
 from tests.corpus.oracle import FUNCTIONS, HASHES, SCHEMES
 from tongwen.errors import TongwenError
 

@@ -15,7 +15,14 @@ MAY_IMPORT = {
     "train": {"train", "buckets", "tokenizer", "corpus"},
     "reports": {"reports"},
 }
-SPINE = {"tongwen.errors", "tongwen.recipe", "tongwen.record", "tongwen.run", "tongwen.progress"}
+SPINE = {
+    "tongwen.errors",
+    "tongwen.heap",
+    "tongwen.progress",
+    "tongwen.recipe",
+    "tongwen.record",
+    "tongwen.run",
+}
 COMMAND_LINE = {
     "tongwen.pipeline",
     "tongwen.cli",

@@ -1,0 +1,1 @@
+"""How well duplicates are found: planted edits against brute force."""

@@ -1,0 +1,1 @@
+"""Categories for lines that name none: rules and a classifier."""

@@ -1,0 +1,1 @@
+"""What the corpus holds: tables, views and questions to them."""

@@ -1,0 +1,1 @@
+"""Text to tokens, shingles and signatures; `shingles` is the definition in plain Python."""

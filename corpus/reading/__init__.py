@@ -1,0 +1,1 @@
+"""Files and lines become documents, or rejects with a reason."""
