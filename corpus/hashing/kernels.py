@@ -294,30 +294,3 @@ def make_band_keys(signatures: Any, rows: Any, keys: Any) -> None:
             for row in range(band * rows, (band + 1) * rows):
                 state = _mix64(u64(state ^ u64(signatures[d, row])))
             keys[band, d] = state
-
-
-@njit(**_OPTIONS)
-def compare_sets(values: Any, ends: Any, pairs: Any, out: Any) -> None:
-    """Jaccard similarity of sets pairs[i, 0] and pairs[i, 1]; -1 where both are empty."""
-    for p in range(pairs.shape[0]):
-        a, b = pairs[p, 0], pairs[p, 1]
-        i, j = (ends[a - 1] if a else 0), (ends[b - 1] if b else 0)
-        size = ends[a] - i + ends[b] - j
-        common = 0
-        while i < ends[a] and j < ends[b]:
-            x, y = values[i], values[j]
-            common += x == y
-            i += x <= y
-            j += y <= x
-        out[p] = common / (size - common) if size else -1.0
-
-
-@njit(**_OPTIONS)
-def choose_keepers(pairs: Any, keepers: Any, via: Any) -> None:
-    """Go through pairs (earlier, later), sorted by later then earlier: a document is removed for
-    its earliest kept neighbour.  `keepers` and `via` (the pair's number) come filled with -1."""
-    for p in range(pairs.shape[0]):
-        earlier, later = pairs[p, 0], pairs[p, 1]
-        if keepers[later] < 0 and keepers[earlier] < 0:
-            keepers[later] = earlier
-            via[later] = p
