@@ -68,13 +68,15 @@ class RayEngine:
         """The task's results in order, holding at most two items for each worker."""
         import ray
 
-        def run(item: Item) -> Made:
-            return task(item)
+        def run(shared: Callable[[Item], Made], item: Item) -> Made:
+            return shared(item)
 
         remote = ray.remote(max_retries=RETRIES, num_cpus=1)(run)
+        # What all tasks share is sent to a node once, however large it is.
+        shared = ray.put(task)
         waiting: deque[Any] = deque()
         for item in items:
-            waiting.append(remote.remote(item))
+            waiting.append(remote.remote(shared, item))
             if len(waiting) >= 2 * self.workers:
                 yield _get(waiting.popleft())
         while waiting:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from corpus import find_duplicates, jaccard, split_shingles
 from corpus.dedup.decide import decide
-from corpus.dedup.findings import EXACT, NEAR
+from corpus.dedup.findings import EXACT, NEAR, NORMALIZED
 from corpus.dedup.verify import Comparison, ShingleSets, hash_sets
 from corpus.documents import DOCUMENTS
 from corpus.reading.records import hash_document
@@ -157,6 +157,19 @@ def test_one_answer_to_two_questions_is_not_a_duplicate() -> None:
     table = pa.table({"prompt": ["甲乙丙丁戊", "子丑寅卯辰", "甲乙丙丁戊？"], "text": [answer] * 3})
     found = find_duplicates(table)
     assert dict(zip(found.rows.tolist(), found.keepers.tolist(), strict=True)) == {2: 0}
+
+
+def test_the_border_of_prompt_and_text_counts_for_normalised_copies() -> None:
+    rows = [
+        ("甲乙", "丙丁戊己"),
+        ("甲乙丙", "丁戊己"),
+        ("甲乙？", "丙丁，戊己"),
+        ("", "甲乙丙丁戊己"),
+    ]
+    table = pa.table({"prompt": [row[0] for row in rows], "text": [row[1] for row in rows]})
+    found = find_duplicates(table)
+    assert (found.rows.tolist(), found.keepers.tolist()) == ([2], [0])
+    assert found.count(NORMALIZED) == 1
 
 
 def test_exact_copies_need_the_same_prompt_too() -> None:

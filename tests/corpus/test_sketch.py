@@ -79,6 +79,39 @@ def test_new_text_is_compared_with_what_a_sketch_knows(tmp_path: Path, seed: int
     assert (found.keepers[[kind == "known" for kind in kinds.values()]] == -1).all()
 
 
+def test_copies_of_what_is_known_go_once_each(tmp_path: Path) -> None:
+    sketch = open_sketch(sketch_of(tmp_path, ["一二三四五六七八", "甲乙丙丁戊己庚辛"]), RULES)
+    new = [
+        "一二三四五六七八",
+        "一二三四五六七八",
+        "一二三四五六七八。",
+        "一二三四五六七八！",
+        "新的",
+    ]
+    found = find_duplicates(pa.table({"text": new}), RULES, against=[sketch])
+    assert found.rows.tolist() == [0, 1, 2, 3]
+    assert set(found.to_table()["kind"].to_pylist()) == {"known"}
+    assert found.jaccard.tolist() == [1.0] * 4
+
+
+def test_the_most_similar_known_document_is_named(tmp_path: Path) -> None:
+    tokens = make_text(random.Random(6), "zh", 300)
+    near, far = list(tokens), list(tokens)
+    for place in range(0, 30, 6):
+        near[place] = "一"
+    for place in range(150, 192, 6):
+        far[place] = "二"
+    old, text = [join(near), join(far)], join(tokens)
+    assert jaccard(old[0], old[1]) < 0.7 < jaccard(old[1], text) < jaccard(old[0], text)
+    for order in (old, old[::-1]):
+        folder = tmp_path / order[0][0]
+        folder.mkdir()
+        sketch = open_sketch(sketch_of(folder, order), RULES)
+        found = find_duplicates(pa.table({"text": [text]}), RULES, against=[sketch])
+        assert found.to_table()["keeper"].to_pylist() == [make_documents(old[:1])[0].id]
+        assert found.jaccard.tolist() == [jaccard(old[0], text)]
+
+
 def test_what_no_sketch_knows_is_searched_as_without_one(tmp_path: Path) -> None:
     old, new = make_new(3)
     sketch = open_sketch(sketch_of(tmp_path, old), RULES)
