@@ -84,7 +84,7 @@ def _no_documents(first: Reject | None, num_rejects: int, num_files: int) -> Ton
 
 def build_duplicates(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
     """`corpus/duplicates`: duplicates, paragraphs, cuts, examples (.parquet); parameters.json."""
-    from corpus.dedup.search import write_search
+    from corpus.dedup.search import forget_search, write_search
     from corpus.engine import open_engine
 
     with open_engine(recipe.corpus.engine, recipe.run.workers) as engine:
@@ -96,6 +96,7 @@ def build_duplicates(recipe: CorpusRecipe, run: RunFolder, out: Path) -> Counts:
             memory=parse_bytes(recipe.run.memory),
             against=open_against(recipe),
         )
+    forget_search(out)
     return found.describe()
 
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.dedup.search import write_search
+from corpus.dedup.search import forget_search, write_search
 from corpus.dedup.sketch import list_identity, write_sketch
 from corpus.documents import ARROW
 from corpus.engine import Engine, open_engine
@@ -166,6 +166,7 @@ def _curate(recipe: CorpusRecipe, sketch: bool, work: Path) -> Counts:
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir()
             write_sketch(documents, kept, settings, engine, memory, target)
+    forget_search(work)
     rejects = pq.read_metadata(documents / _REJECTS).num_rows
     (documents / _REJECTS).rename(work / _REJECTS)
     shutil.rmtree(documents)

@@ -15,9 +15,6 @@ bytes for each different paragraph of a part; in memory a part or a range for ea
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +40,8 @@ from corpus.dedup.counts import (
 from corpus.dedup.cuts import CUTS_SCHEMA, PARAGRAPHS_SCHEMA, write_tables
 from corpus.dedup.findings import CUT_COUNTS, to_hex
 from corpus.dedup.lines import Cuts, Lines, split_lines
-from corpus.dedup.partitions import Cut, choose_cut, write_whole
+from corpus.dedup.partitions import Cut, choose_cut, write_arrays, write_whole
+from corpus.dedup.scratch import open_scratch
 from corpus.dedup.sketches import map_array, parse_ids
 from corpus.dedup.tasks import run_tasks
 from corpus.documents import open_writer
@@ -155,17 +153,11 @@ def _open_desk(
 ) -> Iterator[_Desk]:
     """A folder for the tasks; it goes at the end and stays where the call is killed."""
     most, shortest = settings.paragraphs, settings.min_paragraph_characters
-    mark = hashlib.blake2b(f"{source.identity} {most} {shortest}".encode(), digest_size=8)
-    mark.update(kept.tobytes())
-    with tempfile.TemporaryDirectory(prefix=".paragraphs-", dir=out) as own:
-        folder = Path(own)
-        if source.identity:
-            folder = out / f".paragraphs.{mark.hexdigest()}"
-            folder.mkdir(exist_ok=True)
+    mark = f"{source.identity} {most} {shortest} ".encode() + kept.tobytes()
+    with open_scratch("paragraphs", mark if source.identity else b"", out) as folder:
         desk = _Desk(source, folder, most, shortest)
-        write_whole(desk.kept, lambda path: kept.tofile(path))
+        write_arrays(desk.kept, (kept,))
         yield desk
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _count_part(desk: _Desk, part: Part) -> int:
@@ -179,7 +171,7 @@ def _count_part(desk: _Desk, part: Part) -> int:
             owners.append(rows[texts])
         counted = tally(np.concatenate(found), np.concatenate(owners))
         ordered = counted[np.argsort(counted[:, FIRST], kind="stable")]
-        write_whole(target, lambda path: ordered.tofile(path))
+        write_arrays(target, (ordered,))
     return len(desk.find_rows(part))
 
 
@@ -227,7 +219,7 @@ def _find_frequent(desk: _Desk, counts: Sequence[Path], cut: Cut, number: int) -
         counted = tally(entries, np.arange(len(entries)))
         frequent = counted[counted[:, DOCUMENTS] > desk.most]
         ordered = frequent[np.lexsort((frequent[:, FIRST + 1], frequent[:, FIRST]))]
-        write_whole(target, lambda path: ordered.tofile(path))
+        write_arrays(target, (ordered,))
     return target
 
 
@@ -250,7 +242,7 @@ def _cut_part(desk: _Desk, part: Part) -> int:
                 _write_cuts(to_cuts, batch, lines, cuts)
                 tags = parse_ids(batch.column("id"))[:, 0]
                 _write_texts(to_texts, frequent, lines, places, tags)
-        write_whole(target, lambda path: np.concatenate([sums, *whole]).tofile(path))
+        write_arrays(target, (sums, *whole))
     return len(desk.find_rows(part))
 
 

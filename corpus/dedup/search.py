@@ -16,6 +16,7 @@ from corpus.dedup.findings import (
     save_findings,
 )
 from corpus.dedup.paragraphs import cut_paragraphs
+from corpus.dedup.scratch import remove_scratch
 from corpus.dedup.sketch import Sketch
 from corpus.documents import open_writer
 from corpus.engine import Engine
@@ -37,7 +38,7 @@ def write_search(
 ) -> Findings:
     """Write duplicates, paragraphs, cuts and examples (.parquet) and parameters.json.
 
-    A killed search goes on with what it left in `out`.
+    A killed search goes on with what it left in `out`, until `forget_search`.
 
     Args:
         documents: a folder of document shards.
@@ -60,5 +61,10 @@ def write_search(
     write_examples(found, out / "examples.parquet")
     text = json.dumps(found.parameters, indent=1, sort_keys=True) + "\n"
     write_text(out / "parameters.json", text)
-    path.unlink()
     return found
+
+
+def forget_search(out: Path) -> None:
+    """Remove what a killed search would go on with; the folder's other work is done too."""
+    (out / _FOUND).unlink(missing_ok=True)
+    remove_scratch(out)

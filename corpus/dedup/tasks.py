@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 
 from corpus.dedup.lsh import choose_bands, merge_pairs, pair_bands
 from corpus.dedup.partitions import choose_cut, write_arrays, write_whole
+from corpus.dedup.scratch import open_scratch
 from corpus.dedup.sketches import Workshop, number_ids, sketch_documents
 from corpus.dedup.verify import COLUMNS, Comparison, Sets, ShingleSets, hash_part, save_sets
 from corpus.engine import Engine
@@ -37,15 +35,9 @@ def open_workshop(
     """
     bands, rows = choose_bands(settings.num_perm, settings.threshold)
     ids, keys = (choose_cut(source.num_rows * times, memory) for times in (1, bands))
-    with tempfile.TemporaryDirectory(prefix=".duplicates-", dir=scratch) as own:
-        folder = Path(own)
-        if scratch is not None and source.identity:
-            mark = f"{source.identity} {settings.model_dump_json()} {ids.bits} {keys.bits}"
-            name = hashlib.blake2b(mark.encode(), digest_size=8).hexdigest()
-            folder = scratch / f".duplicates.{name}"
-            folder.mkdir(exist_ok=True)
+    mark = f"{source.identity} {settings.model_dump_json()} {ids.bits} {keys.bits}"
+    with open_scratch("duplicates", mark.encode() if source.identity else b"", scratch) as folder:
         yield Workshop(source, folder, ids, keys, settings.num_perm, settings.ngram, bands, rows)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_tasks(

@@ -12,6 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus import choose_held_out, documents, read_kept
+from corpus.dedup.search import write_search
+from corpus.engine import LocalEngine
+from corpus.kept import find_kept, iterate_kept
+from tests.corpus.planted import make_documents, plant, write_documents
+from tongwen.recipe import Duplicates
 from tongwen.run import RunFolder
 
 Rows = list[dict[str, Any]]
@@ -147,3 +152,18 @@ def test_outputs_are_the_same_bytes_again(run: RunFolder, make_recipe: Any, buil
     assert [record and record.files for record in before] == [
         record and record.files for record in after
     ]
+
+
+def test_a_mask_gives_what_the_table_gives(tmp_path: Path) -> None:
+    documents = write_documents(tmp_path / "docs", make_documents(plant(3)), group_bytes=900)
+    out = tmp_path / "duplicates"
+    out.mkdir()
+    found = write_search(documents, Duplicates(), out, engine=LocalEngine(), memory=10**9)
+    mask = found.find_kept()
+    assert (find_kept(documents, out) == mask).all()
+    columns = ("text", "origin")
+    one, other = (
+        pa.Table.from_batches(iterate_kept(documents, out, columns, each)) for each in (None, mask)
+    )
+    assert one.equals(other)
+    assert len(one) == mask.sum() < len(mask)
