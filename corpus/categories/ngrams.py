@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from corpus.compiled import kernel
 from corpus.hashing.character_table import character_table
+from corpus.hashing.code_points import decode, measure
 from corpus.hashing.shingles import IGNORED, SEPARATOR, TABLE_SIZE
 
 CHARACTERS = 2000
@@ -33,10 +34,9 @@ ORDER_KEYS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 BIAS_RATE = 0.01
 """The bias learns so much slower than the weights: it has no idf and every text bears it."""
 
-u8, u32, u64, f32 = np.uint8, np.uint32, np.uint64, np.float32
+u32, u64, f32 = np.uint32, np.uint64, np.float32
 _KEYS = np.array(ORDER_KEYS, np.uint64)
-_ZERO, _ONE, _TWO, _THREE, _SPACE = u64(0), u64(1), u64(2), u64(3), u64(32)
-_LOW6, _S6, _S12, _S18 = u32(63), u32(6), u32(12), u32(18)
+_ZERO, _SPACE = u64(0), u64(32)
 _WIDTH, _S32, _SHIFT = u64(21), u64(32), u64(64 - BUCKET_BITS)
 _MASKS = np.array([(1 << 21 * number) - 1 for number in range(1, ORDERS + 1)], np.uint64)
 _BLANK = u64(32 | 32 << 21 | 32 << 42)
@@ -67,22 +67,6 @@ def _fold_separator(code: int) -> int:
 
 
 @kernel
-def _decode(data: Any, at: Any, length: Any) -> Any:
-    """The code point of `length` bytes of UTF-8."""
-    first = u32(data[at])
-    if length == _ONE:
-        return first
-    second = u32(data[at + _ONE]) & _LOW6
-    if length == _TWO:
-        return u32(((first & u32(31)) << _S6) | second)
-    third = u32(data[at + _TWO]) & _LOW6
-    if length == _THREE:
-        return u32(((first & u32(15)) << _S12) | (second << _S6) | third)
-    fourth = u32(data[at + _THREE]) & _LOW6
-    return u32(((first & u32(7)) << _S18) | (second << _S12) | (third << _S6) | fourth)
-
-
-@kernel
 def collect_ngrams(data: Any, start: Any, stop: Any, table: Any, counts: Any, found: Any) -> Any:
     """Count the buckets of data[start:stop]; `found` gets each one once, the number is returned.
 
@@ -91,11 +75,10 @@ def collect_ngrams(data: Any, start: Any, stop: Any, table: Any, counts: Any, fo
     num, window, left = 0, _BLANK, CHARACTERS
     at, end = u64(start), u64(stop)
     while at < end and left:
-        first = data[at]
-        length = _ONE + u64(first >= u8(0xC0)) + u64(first >= u8(0xE0)) + u64(first >= u8(0xF0))
+        length = measure(data[at])
         if at + length > end:
             break
-        code = _decode(data, at, length)
+        code = decode(data, at, length)
         at, left = at + length, left - 1
         character = u64(table[code]) if code < _TABLE_SIZE else u64(code)
         if character == _ZERO or (character == _SPACE and (window & _MASKS[0]) == _SPACE):

@@ -82,6 +82,8 @@ def find_duplicates(
     settings = settings or Duplicates()
     source = open_folder(documents) if isinstance(documents, Path) else open_table(documents)
     engine = engine or LocalEngine(workers)
+    # What is left, and so what the tasks leave, depends on the sketches.
+    settings = settings.model_copy(update={"against": tuple(str(each.folder) for each in against)})
     with open_workshop(source, settings, memory // engine.workers, scratch) as shop:
         return _Search(shop, settings, engine, against).run()
 

@@ -24,6 +24,7 @@ from tests.corpus.planted import (
     plant,
     write_documents,
 )
+from tests.corpus.test_independence import KilledEngine
 from tongwen.errors import TongwenError
 from tongwen.recipe import Duplicates
 
@@ -121,6 +122,20 @@ def test_what_no_sketch_knows_is_searched_as_without_one(tmp_path: Path) -> None
     mine = both.rows < len(fresh)
     assert both.rows[mine].tolist() == alone.rows.tolist()
     assert both.keepers[mine].tolist() == alone.keepers.tolist()
+
+
+def test_a_killed_search_is_not_gone_on_with_against_another_sketch(tmp_path: Path) -> None:
+    old, new = make_new(7)
+    sketch = open_sketch(sketch_of(tmp_path, old), RULES)
+    documents = write_documents(tmp_path / "new", make_documents(new))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    expected = find_duplicates(documents, RULES).to_table()
+    for tasks in (2, 4, 6):
+        with pytest.raises(KeyboardInterrupt):
+            engine = KilledEngine(tasks)
+            find_duplicates(documents, RULES, engine=engine, scratch=scratch, against=[sketch])
+        assert find_duplicates(documents, RULES, scratch=scratch).to_table().equals(expected)
 
 
 def test_two_sketches_know_what_either_knows(tmp_path: Path) -> None:
