@@ -13,11 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tokenizer.encoder import Encoder
+    from tokenizer.encoding.encoder import Encoder
     from tokenizer.files import resolve_model
     from tokenizer.model import load_model
 
-_HOMES = {"Encoder": "encoder", "load_model": "model", "resolve_model": "files"}
+_HOMES = {"Encoder": "encoding.encoder", "load_model": "model", "resolve_model": "files"}
 
 __all__ = ["Encoder", "load_model", "resolve_model"]
 

@@ -13,24 +13,24 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from corpus import choose_held_out, read_kept
-from tokenizer.characters import make_kinds
-from tokenizer.compare import (
+from tokenizer.comparing.compare import (
     choose_sentences,
     compare_tokenizers,
     measure_rate,
     show_segmentation,
 )
-from tokenizer.counters import open_counter
-from tokenizer.embeddings import extend_model
-from tokenizer.encoder import Encoder
+from tokenizer.comparing.counters import open_counter
+from tokenizer.encoding.encoder import Encoder
 from tokenizer.export import write_tokenizer, write_tokenizer_json
 from tokenizer.files import resolve_model
-from tokenizer.learn import Limits, Piece, learn_pieces, refuse_size
+from tokenizer.learning.characters import make_kinds
+from tokenizer.learning.learn import Limits, Piece, learn_pieces, refuse_size
+from tokenizer.learning.runs import RunCounter, Runs
+from tokenizer.learning.sampling import Read, read_held_out, read_texts
+from tokenizer.lint.proof import compare_lines, find_unreachable
 from tokenizer.merge import append_pieces
 from tokenizer.model import ModelProto, load_model
-from tokenizer.proof import compare_lines, find_unreachable
-from tokenizer.runs import RunCounter, Runs
-from tokenizer.sampling import Read, read_held_out, read_texts
+from tokenizer.starting.embeddings import extend_model
 from tongwen.errors import TongwenError
 from tongwen.progress import progress
 from tongwen.recipe import Recipe

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from tongwen.cli_corpus import RecipeFile, corpus_group, open_corpus_recipe, open_recipe
+from tongwen.cli_tokenizer import tokenizer_group
 from tongwen.errors import TongwenError
 from tongwen.progress import format_seconds, say
 from tongwen.recipe import CorpusRecipe, load_recipe
@@ -140,9 +141,10 @@ def _group(stage: str, text: str) -> typer.Typer:
 
 
 app.add_typer(corpus_group, name="corpus")
+app.add_typer(tokenizer_group, name="tokenizer")
 _groups = {
     "corpus": corpus_group,
-    "tokenizer": _group("tokenizer", "Learn pieces, extend the vocabulary, compare."),
+    "tokenizer": tokenizer_group,
     "buckets": _group("buckets", "Documents to balanced, packed Megatron shards."),
     "train": _group("train", "Train the stages with Megatron-Core."),
     "reports": _group("reports", "The page that shows all of it."),

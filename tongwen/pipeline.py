@@ -130,7 +130,8 @@ def _tokenizer_steps(recipe: Recipe) -> Iterator[Step]:
 
     tokenizer = _dump(recipe.tokenizer)
     compare = tokenizer.pop("compare")
-    tokenizer.pop("base")
+    for elsewhere in ("base", "embeddings", "sweep"):
+        tokenizer.pop(elsewhere)
     held_out = _dump(recipe.buckets, "held_out_documents")
     base = resolve_model(recipe, recipe.tokenizer.base)
     yield Step(

@@ -13,10 +13,10 @@ import pytest
 import sentencepiece
 
 from corpus import choose_held_out, read_kept
-from tokenizer.counters import open_counter, read_tiktoken
+from tokenizer.comparing.counters import open_counter, read_tiktoken
+from tokenizer.lint.proof import compare_lines
 from tokenizer.merge import append_pieces
 from tokenizer.model import load_model
-from tokenizer.proof import compare_lines
 from tongwen.errors import TongwenError
 from tongwen.run import RunFolder
 
@@ -116,7 +116,7 @@ def test_tiktoken_file_is_merged_by_rank(tmp_path: Path) -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="real text not present")
 def test_qwen_tokens_are_those_of_tiktoken() -> None:
     tiktoken = pytest.importorskip("tiktoken")
-    from tokenizer.counters import _QWEN, _read_ranks
+    from tokenizer.comparing.counters import _QWEN, _read_ranks
 
     path = SHARED / "tokenizers" / "qwen" / "qwen.tiktoken"
     encoding = tiktoken.Encoding(
@@ -135,7 +135,7 @@ def test_broken_json_is_refused(tmp_path: Path) -> None:
 
 
 def test_batches_may_be_empty() -> None:
-    from tokenizer.compare import COMPARISON, compare_tokenizers
+    from tokenizer.comparing.compare import COMPARISON, compare_tokenizers
 
     assert compare_tokenizers({}, []).schema == COMPARISON
     assert isinstance(compare_tokenizers({}, []), pa.Table)

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from tokenizer.embeddings import extend_model
-from tokenizer.weights import from_float32, to_float32
+from tokenizer.starting.embeddings import extend_model
+from tokenizer.starting.weights import from_float32, to_float32
 from tongwen.errors import TongwenError
 
 WIDTH = 16

@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenizer.characters import Kind, make_kinds
-from tokenizer.merging import Merger
-from tokenizer.runs import LONGEST_RUN, RunCounter
+from tokenizer.learning.characters import Kind, make_kinds
+from tokenizer.learning.merging import Merger
+from tokenizer.learning.runs import LONGEST_RUN, RunCounter
 
 LETTERS = "abc-"
 runs_of_text = st.dictionaries(

@@ -16,10 +16,10 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from tokenizer import Encoder
-from tokenizer.characters import is_cjk_only, list_common_characters
+from tokenizer.learning.characters import is_cjk_only, list_common_characters
+from tokenizer.lint.proof import find_changes, find_unreachable
 from tokenizer.merge import append_pieces
 from tokenizer.model import SPACE, ModelProto, load_model, parse_model
-from tokenizer.proof import find_changes, find_unreachable
 from tongwen.errors import TongwenError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -141,7 +141,7 @@ def test_same_bytes_again(make_recipe, build, vocabulary: Path, tmp_path: Path) 
 def test_held_out_documents_are_not_learned_from(make_recipe, tmp_path: Path, corpus_file) -> None:
     import pyarrow as pa
 
-    from tokenizer.sampling import read_texts
+    from tokenizer.learning.sampling import read_texts
 
     table = pa.table(
         {

@@ -27,6 +27,7 @@ COMMAND_LINE = {
     "tongwen.pipeline",
     "tongwen.cli",
     "tongwen.cli_corpus",
+    "tongwen.cli_tokenizer",
     "tongwen.init",
     "tongwen.draft",
 }

@@ -5,8 +5,8 @@ key, its value and what was expected.  A recipe is complete: it inherits from no
 of the command line overrides it, so the file beside a result explains the result.  Paths in a
 recipe are relative to the recipe's own folder.
 
-The classes here, in `corpus` and in `training` are the reference of the recipe: a field's docstring
-is its help text.
+The classes here, in `corpus`, `tokenizer` and `training` are the reference of the recipe: a
+field's docstring is its help text.
 """
 
 from __future__ import annotations
@@ -29,6 +29,14 @@ from tongwen.recipe.corpus import (
     Rule,
 )
 from tongwen.recipe.section import Positive, Section, Size, parse_bytes
+from tongwen.recipe.tokenizer import (
+    Comparison,
+    Embeddings,
+    PieceFilter,
+    Sweep,
+    Tokenizer,
+    Weight,
+)
 from tongwen.recipe.training import Model, Part, Stage, Train
 
 __all__ = [
@@ -40,18 +48,22 @@ __all__ = [
     "Corpus",
     "CorpusRecipe",
     "Duplicates",
+    "Embeddings",
     "Engine",
     "Input",
     "Model",
     "Part",
+    "PieceFilter",
     "Recipe",
     "Reports",
     "Rule",
     "Run",
     "Section",
     "Stage",
+    "Sweep",
     "Tokenizer",
     "Train",
+    "Weight",
     "load_corpus_recipe",
     "load_recipe",
     "parse_bytes",
@@ -71,37 +83,6 @@ class Run(Section):
     """Processes or threads that a stage may use; never changes a result."""
     memory: Size = "4GB"
     """Memory that the out-of-core stages keep to (approximately)."""
-
-
-class Comparison(Section):
-    """`[[tokenizer.compare]]`: a tokenizer to measure ours against."""
-
-    name: str
-    """As the report shows it."""
-    path: str
-    """A SentencePiece .model, a tokenizer.json or a .tiktoken file."""
-
-
-class Tokenizer(Section):
-    """`[tokenizer]`: pieces learned from the corpus, appended to the base model's."""
-
-    base: str
-    """A SentencePiece BPE .model; `package:NAME/FILE` takes a file of an installed package."""
-    size: Positive = 69_104
-    """Pieces of the extended vocabulary, base included; met exactly."""
-    languages: Annotated[tuple[str, ...], Field(min_length=1)] = ("zh",)
-    """Languages whose documents the pieces are learned from."""
-    punctuation_in_pieces: bool = True
-    """Whether Chinese punctuation may join a piece (compresses about 6 % better)."""
-    max_piece_length: Annotated[int, Field(ge=2, le=64)] = 16
-    """Characters of the longest piece."""
-    character_coverage: Annotated[float, Field(gt=0.9, le=1)] = 0.9995
-    """Share of the running characters whose characters become pieces; the rest stay bytes."""
-    min_count: Positive = 2
-    """A pair must occur so often to become a piece."""
-    max_characters: Positive = 200_000_000
-    """At most so many characters are learned from (documents chosen by their id)."""
-    compare: tuple[Comparison, ...] = ()
 
 
 class Buckets(Section):

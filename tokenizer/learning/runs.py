@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tokenizer.characters import Kind
+from tokenizer.learning.characters import Kind
 
 LONGEST_RUN = 64
 _PART = 1 << 20

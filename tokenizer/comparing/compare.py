@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from tokenizer.counters import Counter
-from tokenizer.encoder import Encoder
+from tokenizer.comparing.counters import Counter
+from tokenizer.encoding.encoder import Encoder
 
 pc: Any = pyarrow.compute  # its functions are made at import: a checker cannot see them
 

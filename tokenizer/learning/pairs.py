@@ -18,8 +18,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tokenizer.heap import drop_top, push
-from tokenizer.runs import hash_codes
+from tokenizer.learning.heap import drop_top, push
+from tokenizer.learning.runs import hash_codes
 
 _ONE = np.uint64(1)
 _NONE = np.int32(-1)

@@ -18,10 +18,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenizer.characters import Kind, is_cjk_only, list_common_characters
-from tokenizer.merging import Merger
+from tokenizer.learning.characters import Kind, is_cjk_only, list_common_characters
+from tokenizer.learning.merging import Merger
+from tokenizer.learning.runs import LONGEST_RUN, Runs
 from tokenizer.model import SPACE, ModelProto, PieceType
-from tokenizer.runs import LONGEST_RUN, Runs
 from tongwen.errors import TongwenError
 from tongwen.progress import progress
 

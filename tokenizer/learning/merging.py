@@ -14,8 +14,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tokenizer.heap import make_heap
-from tokenizer.pairs import (
+from tokenizer.learning.heap import make_heap
+from tokenizer.learning.pairs import (
     enter_pair,
     find_pair,
     hash_pair,
@@ -26,7 +26,7 @@ from tokenizer.pairs import (
     pop_best,
     queue_pair,
 )
-from tokenizer.runs import hash_codes
+from tokenizer.learning.runs import hash_codes
 
 _CHUNK = 512
 _WORST = np.int32(2**31 - 1)

@@ -13,7 +13,7 @@ from itertools import islice
 
 import sentencepiece
 
-from tokenizer.characters import is_cjk_only
+from tokenizer.learning.characters import is_cjk_only
 from tokenizer.model import SPACE, ModelProto, PieceType
 
 _BATCH = 4096

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenizer.encoder import Encoder
+from tokenizer.encoding.encoder import Encoder
 from tokenizer.export import copy_tokenizer
 from tokenizer.model import SPACE, load_model
-from tokenizer.weights import (
+from tokenizer.starting.weights import (
     INDEX,
     Tensor,
     check_dtype,

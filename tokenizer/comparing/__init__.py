@@ -1,0 +1,1 @@
+"""Tokens per character beside other tokenizers, and what each size of vocabulary costs."""

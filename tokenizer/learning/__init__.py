@@ -1,0 +1,1 @@
+"""Which pieces: runs of text, continued byte-pair encoding, what pays, users' lists, the filter."""

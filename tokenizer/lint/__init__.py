@@ -1,0 +1,1 @@
+"""What can be proven about a tokenizer file: ours or anybody's."""

@@ -1,0 +1,1 @@
+"""Where the embedding rows of the new pieces start."""
