@@ -32,8 +32,11 @@ class Encoder(Protocol):
     def bos(self) -> int: ...
     @property
     def eos(self) -> int: ...
-    def encode(self, texts: Sequence[str], /) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Ids of all texts and where each text's begin (n + 1 offsets)."""
+    def encode(
+        self, texts: Sequence[str] | pa.Array, /
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Ids of all texts (strings or an Arrow column of them) and where each text's begin
+        (n + 1 offsets)."""
         ...
 
 
@@ -113,8 +116,8 @@ def encode_chunk(
     chunk: pa.RecordBatch, encoder: Encoder
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     """BOS + prompt + text + EOS of each row: all tokens, length_D, and prompt_D with the BOS."""
-    prompts, prompt_offsets = encoder.encode(chunk.column("prompt").to_pylist())
-    texts, text_offsets = encoder.encode(chunk.column("text").to_pylist())
+    prompts, prompt_offsets = encoder.encode(chunk.column("prompt"))
+    texts, text_offsets = encoder.encode(chunk.column("text"))
     prompt_D, text_D = np.diff(prompt_offsets), np.diff(text_offsets)
     length_D = prompt_D + text_D + 2
     ends = np.cumsum(length_D)

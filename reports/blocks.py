@@ -6,7 +6,8 @@ twice, so the two cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -90,6 +91,56 @@ class Table:
     folded: bool = False
     total: bool = False
     """The last row is a sum of the others."""
+    marked: frozenset[int] = frozenset()
+    """Rows that are ours."""
+    shades: tuple[tuple[float | None, ...], ...] = ()
+    """Of each cell -1 (the full colour of less) to 1 (of more); None and 0 have none."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    severity: str
+    title: str
+    count: str
+    explanation: str = ""
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Checks with what they found."""
+
+    kind: ClassVar[str] = "findings"
+    title: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Pieces to search in the page; without scripts nothing of it shows, so other blocks have to
+    list the most important ones.
+
+    `columns` are strings with a value for each piece between spaces: pieces, ids, numbers, places
+    of the kind in `kinds`; the most important piece first.
+    """
+
+    kind: ClassVar[str] = "search"
+    name: str
+    title: str
+    number_name: str
+    kinds: tuple[str, ...]
+    columns: tuple[str, str, str, str]
+    num_pieces: int
+
+    @property
+    def text(self) -> Markup:
+        """The columns as JSON that no HTML parser can leave: it has no `<`, `>` or `&`."""
+        text = json.dumps([list(self.kinds), *self.columns], ensure_ascii=False)
+        for letter in "<>&\u2028\u2029":
+            text = text.replace(letter, f"\\u{ord(letter):04x}")
+        return Markup(text)
 
 
 @dataclass(frozen=True)
@@ -121,7 +172,9 @@ class Words:
     words: tuple[str, ...]
 
 
-Block = Heading | Text | Missing | Figures | Charts | Table | Pair | Pieces | Words
+Block = (
+    Heading | Text | Missing | Figures | Charts | Table | Pair | Pieces | Words | Findings | Search
+)
 
 
 @dataclass(frozen=True)
@@ -142,13 +195,25 @@ def make_table(
     note: str = "",
     folded: bool = False,
     total: bool = False,
+    marked: Collection[int] = (),
+    shades: Sequence[Sequence[float | None]] = (),
 ) -> Table:
     """A table of at most `MAX_ROWS` rows."""
     left_out = len(rows) - MAX_ROWS
     if left_out > 0:
         note = f"{note} {left_out:,} more rows are in the Parquet files of the run.".strip()
     shown = tuple(tuple(row) for row in rows[:MAX_ROWS])
-    return Table(caption, tuple(columns), shown, num_labels, note, folded, total and left_out <= 0)
+    return Table(
+        caption,
+        tuple(columns),
+        shown,
+        num_labels,
+        note,
+        folded,
+        total and left_out <= 0,
+        frozenset(marked),
+        tuple(tuple(row) for row in shades[:MAX_ROWS]),
+    )
 
 
 def count_charts(sections: Sequence[Section]) -> int:

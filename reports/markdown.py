@@ -9,10 +9,12 @@ from reports.blocks import (
     Block,
     Charts,
     Figures,
+    Findings,
     Heading,
     Missing,
     Pair,
     Pieces,
+    Search,
     Section,
     Table,
     Text,
@@ -62,10 +64,24 @@ def _render(block: Block) -> str:
             return "\n".join([f"**{escape(block.title)}**", "", *map(_pieces, block.rows)])
         case Words():
             return f"**{escape(block.title)}**: " + " · ".join(map(_piece, block.words))
+        case Findings():
+            return _findings(block)
+        case Search():
+            words = f"{block.num_pieces:,} pieces can be searched in report.html."
+            return f"**{escape(block.title)}**: {words}"
 
 
 def _missing(block: Missing) -> str:
     return f"> {escape(block.what)} Missing: " + ", ".join(map(escape, block.outputs))
+
+
+def _findings(block: Findings) -> str:
+    rows = [
+        (found.severity, found.title, found.count, " · ".join(map(show_piece, found.examples[:5])))
+        for found in block.findings
+    ]
+    columns = ("severity", "checked", "found", "examples")
+    return _table(Table(block.title, columns, tuple(rows), num_labels=2))
 
 
 def _figures(block: Figures) -> str:

@@ -1,40 +1,38 @@
-"""The steps of the tokenizer: a vocabulary, its comparison with others, an extended model."""
+"""The steps of the tokenizer: a vocabulary, its proofs, its comparison with others, a model."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from corpus import choose_held_out, read_kept
-from tokenizer.comparing.compare import (
-    choose_sentences,
-    compare_tokenizers,
-    measure_rate,
-    show_segmentation,
-)
-from tokenizer.comparing.counters import open_counter
-from tokenizer.encoding.encoder import Encoder
-from tokenizer.export import write_tokenizer, write_tokenizer_json
+from tokenizer.comparing.compare import measure_rate
+from tokenizer.comparing.write import write_comparison
+from tokenizer.export import check_token_ids, write_tokenizer
 from tokenizer.files import resolve_model
+from tokenizer.learning.bases import check_base
+from tokenizer.learning.build import Built, build_pieces
 from tokenizer.learning.characters import make_kinds
-from tokenizer.learning.learn import Limits, Piece, learn_pieces, refuse_size
-from tokenizer.learning.runs import RunCounter, Runs
-from tokenizer.learning.sampling import Read, read_held_out, read_texts
-from tokenizer.lint.proof import compare_lines, find_unreachable
+from tokenizer.learning.corpora import check_runs
+from tokenizer.learning.filter import Filter
+from tokenizer.learning.learn import refuse_size
+from tokenizer.learning.left_out import describe_left_out, write_left_out
+from tokenizer.learning.lists import read_lists
+from tokenizer.learning.sampling import Read, read_held_out
+from tokenizer.learning.sources import Source, collect_sources, join_runs
+from tokenizer.learning.weighting import UNIT
+from tokenizer.lint.lint import build_lint as write_lint
+from tokenizer.lint.proof import find_unreachable
 from tokenizer.merge import append_pieces
 from tokenizer.model import ModelProto, load_model
 from tokenizer.starting.embeddings import extend_model
 from tongwen.errors import TongwenError
-from tongwen.progress import progress
+from tongwen.progress import say
 from tongwen.recipe import Recipe
-from tongwen.record import Counts, write_text
+from tongwen.record import Counts
 from tongwen.run import RunFolder
 
 PIECES = pa.schema(
@@ -43,6 +41,7 @@ PIECES = pa.schema(
         "piece": pa.string(),
         "score": pa.float32(),
         "count": pa.int64(),
+        "uses": pa.int64(),
         "characters": pa.int32(),
         "kind": pa.string(),
         "reachable": pa.bool_(),
@@ -52,21 +51,25 @@ PIECES = pa.schema(
 
 def build_vocabulary(recipe: Recipe, run: RunFolder, out: Path) -> Counts:
     """Learn pieces from the kept documents and append them to the base (tokenizer/vocabulary)."""
-    path = resolve_model(recipe, recipe.tokenizer.base)
+    section, path = recipe.tokenizer, resolve_model(recipe, recipe.tokenizer.base)
     base = load_model(path)
-    num_pieces = recipe.tokenizer.size - len(base.pieces)
-    if num_pieces <= 0:
-        raise refuse_size(path, recipe.tokenizer.size, len(base.pieces))
-    runs = _collect_runs(recipe, run)
-    pieces = learn_pieces(runs, base, _make_kinds(recipe), num_pieces, _read_limits(recipe))
-    model = append_pieces(base, [piece.text for piece in pieces])
-    _check_reachable(model, len(base.pieces))
+    start = len(base.pieces)
+    if section.size <= start:
+        raise refuse_size(path, section.size, start)
+    for remark in check_base(base, path, section.size - start):
+        say(f"      {remark}")
+    sources = _collect_sources(recipe, run)
+    built = _learn(recipe, base, sources)
+    for line in describe_left_out(built.left_out):
+        say(f"      {line}")
+    model = append_pieces(base, [piece.text for piece in built.pieces])
+    _check_reachable(model, start)
     write_tokenizer(model, out)
-    _write_pieces(model, pieces, out / "pieces.parquet")
-    (out / "base").mkdir()
-    shutil.copyfile(path, out / "base" / "tokenizer.model")
-    write_tokenizer_json(base, out / "base" / "tokenizer.json")
-    return _count_vocabulary(runs, pieces, len(base.pieces))
+    _write_pieces(model, built, out / "pieces.parquet")
+    write_left_out(built.left_out, out / "left_out.parquet")
+    write_tokenizer(base, out / "base")
+    (out / "base" / "tokenizer.model").write_bytes(path.read_bytes())
+    return _count_vocabulary(sources, built, start)
 
 
 def build_comparison(recipe: Recipe, run: RunFolder, out: Path) -> Counts:
@@ -80,35 +83,23 @@ def build_comparison(recipe: Recipe, run: RunFolder, out: Path) -> Counts:
         if other.name in paths:
             raise _refuse_name(other.name)
         paths[other.name] = resolve_model(recipe, other.path)
-    counters = {name: open_counter(path) for name, path in paths.items()}
-    read, held_out = _open_corpus(run), _list_held_out(recipe, run)
-    table = compare_tokenizers(counters, read_held_out(read, held_out))
-    pq.write_table(table, out / "comparison.parquet", compression="zstd")
+    table = write_comparison(
+        paths,
+        read_held_out(_open_corpus(run), _list_held_out(recipe, run)),
+        out,
+        learned=recipe.tokenizer.languages,
+        seed=recipe.run.seed,
+        workers=recipe.run.workers,
+    )
     languages = tuple(dict.fromkeys((*recipe.tokenizer.languages, "en")))
-    sentences = choose_sentences(read_held_out(read, held_out), languages)
-    shown = show_segmentation(sentences, Encoder(paths["base"]), Encoder(paths["extended"]))
-    unchanged = _compare_unlearned(recipe, paths, read_held_out(read, held_out))
-    write_text(out / "unchanged.json", json.dumps(unchanged, indent=1) + "\n")
-    write_text(out / "segmentation.json", json.dumps(shown, ensure_ascii=False, indent=1) + "\n")
     return _count_comparison(table, list(paths), languages)
 
 
-def _compare_unlearned(
-    recipe: Recipe, paths: dict[str, Path], batches: Iterable[pa.RecordBatch]
-) -> list[dict[str, str | int]]:
-    """For each language that nothing was learned for: which held-out lines changed?"""
-    texts: dict[str, list[str]] = {}
-    for batch in batches:
-        columns = (batch.column(name).to_pylist() for name in ("language", "prompt", "text"))
-        for language, prompt, text in zip(*columns, strict=True):
-            if language not in recipe.tokenizer.languages:
-                texts.setdefault(language, []).extend((prompt, text))
-    models = (load_model(paths["base"]), load_model(paths["extended"]))
-    names = ("lines", "changed", "with_chinese")
-    return [
-        {"language": language, **dict(zip(names, compare_lines(*models, found), strict=True))}
-        for language, found in sorted(texts.items())
-    ]
+def build_lint(recipe: Recipe, run: RunFolder, out: Path) -> Counts:
+    """Prove what the vocabulary does, on the held-out text of all languages (tokenizer/lint)."""
+    vocabulary = run.finished("tokenizer/vocabulary")
+    base = vocabulary / "base" / "tokenizer.model"
+    return write_lint(vocabulary, base, _read_held_out_texts(recipe, run), out)
 
 
 def build_extended_model(recipe: Recipe, run: RunFolder, out: Path, *, before: str) -> Counts:
@@ -122,7 +113,12 @@ def build_extended_model(recipe: Recipe, run: RunFolder, out: Path, *, before: s
     else:
         assert recipe.model.base is not None
         source = recipe.resolve(recipe.model.base)
-    return {**extend_model(source, run.finished("tokenizer/vocabulary"), out / "model")}
+    vocabulary = run.finished("tokenizer/vocabulary")
+    counts = extend_model(
+        source, vocabulary, out / "model", recipe.tokenizer.embeddings, seed=recipe.run.seed
+    )
+    check_token_ids(load_model(vocabulary / "tokenizer.model"), out / "model")
+    return {**counts}
 
 
 def _open_corpus(run: RunFolder) -> Read:
@@ -134,22 +130,39 @@ def _list_held_out(recipe: Recipe, run: RunFolder) -> pa.Array:
     return table.column("id").combine_chunks().cast(pa.string())
 
 
-def _make_kinds(recipe: Recipe) -> NDArray[np.uint8]:
-    return make_kinds(punctuation=recipe.tokenizer.punctuation_in_pieces)
+def _collect_sources(recipe: Recipe, run: RunFolder) -> list[Source]:
+    section, read = recipe.tokenizer, _open_corpus(run)
+    kinds = make_kinds(punctuation=section.punctuation_in_pieces, spaces=section.spaces_in_pieces)
+    sources = collect_sources(read, _list_held_out(recipe, run), section, kinds)
+    check_runs(join_runs(sources), section.languages)
+    return sources
 
 
-def _collect_runs(recipe: Recipe, run: RunFolder) -> Runs:
-    section, counter = recipe.tokenizer, RunCounter(_make_kinds(recipe))
-    read, held_out = _open_corpus(run), _list_held_out(recipe, run)
-    with progress("counting runs", unit="characters") as advance:
-        for texts in read_texts(read, section.languages, held_out, section.max_characters):
-            advance(counter.add(texts))
-    return counter.finish()
-
-
-def _read_limits(recipe: Recipe) -> Limits:
+def _learn(recipe: Recipe, base: ModelProto, sources: list[Source]) -> Built:
     section = recipe.tokenizer
-    return Limits(section.max_piece_length, section.character_coverage, section.min_count)
+    kinds = make_kinds(punctuation=section.punctuation_in_pieces, spaces=section.spaces_in_pieces)
+    listed, rejects = read_lists(
+        [recipe.resolve(path) for path in section.lists],
+        {piece.piece for piece in base.pieces},
+        max_piece_length=section.max_piece_length,
+    )
+    built = build_pieces(
+        base,
+        sources,
+        kinds,
+        section,
+        Filter.from_recipe(section.filter, recipe.resolve).judge,
+        [entry.text for entry in listed],
+        num_threads=recipe.run.workers,
+    )
+    built.left_out = [*rejects, *built.left_out]
+    return built
+
+
+def _read_held_out_texts(recipe: Recipe, run: RunFolder) -> Iterator[str]:
+    for batch in read_held_out(_open_corpus(run), _list_held_out(recipe, run)):
+        for column in ("prompt", "text"):
+            yield from batch.column(column).to_pylist()
 
 
 def _check_reachable(model: ModelProto, start: int) -> None:
@@ -164,34 +177,44 @@ def _check_reachable(model: ModelProto, start: int) -> None:
         )
 
 
-def _write_pieces(model: ModelProto, pieces: list[Piece], path: Path) -> None:
-    start = len(model.pieces) - len(pieces)
+def _write_pieces(model: ModelProto, built: Built, path: Path) -> None:
+    start = len(model.pieces) - len(built.pieces)
     rows = [
         {
             "id": number,
             "piece": piece.text,
             "score": model.pieces[number].score,
             "count": piece.count,
+            "uses": uses,
             "characters": len(piece.text),
             "kind": piece.kind,
             "reachable": True,
         }
-        for number, piece in enumerate(pieces, start)
+        for number, (piece, uses) in enumerate(
+            zip(built.pieces, built.uses.tolist(), strict=True), start
+        )
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=PIECES), path, compression="zstd")
 
 
-def _count_vocabulary(runs: Runs, pieces: list[Piece], base_size: int) -> Counts:
-    kinds = [piece.kind for piece in pieces]
+def _count_vocabulary(sources: list[Source], built: Built, start: int) -> Counts:
+    kinds = [piece.kind for piece in built.pieces]
     return {
-        "pieces": base_size + len(pieces),
-        "base_pieces": base_size,
+        "pieces": start + len(built.pieces),
+        "base_pieces": start,
         "characters_added": kinds.count("character"),
         "merges_added": kinds.count("merge"),
+        "listed_added": kinds.count("list"),
+        "steps_added": kinds.count("step"),
         "fillers_added": kinds.count("filler"),
+        "unused": int((built.uses == 0).sum()),
+        "left_out": len(built.left_out),
         "unreachable": 0,
-        "characters_learned_from": runs.num_characters,
-        "distinct_runs": len(runs.weights),
+        "characters_learned_from": round(sum(source.size for source in sources) / UNIT),
+        "distinct_runs": sum(len(source.runs.weights) for source in sources),
+        "sources": len(sources),
+        "rounds": max(len(built.rates) - 1, 0),
+        "tokens_per_character_of_runs": round(built.rates[-1], 4),
     }
 
 

@@ -156,7 +156,6 @@ _verb("corpus", "keep", "corpus/kept", "Write the documents without duplicates a
 _verb("corpus", "sketch", "corpus/sketch", "Make what later runs and `query` compare with.")
 _verb("corpus", "stats", "corpus/statistics", "Count by category, language and source.")
 _verb("tokenizer", "learn", "tokenizer/vocabulary", "Learn pieces and append them to the base.")
-_verb("tokenizer", "compare", "tokenizer/comparison", "Measure compression against others.")
 
 
 StageName = Annotated[str | None, typer.Option("--stage", help="Only this training stage.")]

@@ -49,10 +49,7 @@ class StagePlan:
 
 def count_parameters(model: Model, num_pieces: int) -> int:
     """Parameters of a LLaMA with untied embeddings."""
-    width, head = model.hidden_size, model.hidden_size // model.num_attention_heads
-    attention = 2 * width * width + 2 * width * head * model.num_query_groups
-    layer = attention + 3 * width * model.ffn_hidden_size + 2 * width
-    return 2 * num_pieces * width + model.num_layers * layer + width
+    return model.count_parameters(num_pieces)
 
 
 def plan_stages(recipe: Recipe) -> tuple[StagePlan, ...]:
@@ -64,7 +61,7 @@ def _plan_stage(recipe: Recipe, stage: Stage) -> StagePlan:
     model, train, length = recipe.model, recipe.train, recipe.buckets.sequence_length
     pieces = recipe.tokenizer.size if stage.vocabulary == "extended" else BASE_PIECES
     parameters = count_parameters(model, pieces)
-    attention = 6 * model.num_layers * model.hidden_size * length
+    attention = model.count_attention(length)
     per_iteration = train.global_batch_size * length
     return StagePlan(
         stage=stage,

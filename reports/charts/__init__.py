@@ -8,12 +8,13 @@ the whole of it in a tooltip.
 from reports.charts.bars import Bar, Dumbbell, Slice, bar_chart, column_chart, dumbbell_chart
 from reports.charts.flow import Outlet, flow_chart
 from reports.charts.heat import heat_map
-from reports.charts.lines import Line, line_chart
+from reports.charts.lines import Flag, Line, line_chart
 from reports.charts.stacks import Stack, stack_chart
 
 __all__ = [
     "Bar",
     "Dumbbell",
+    "Flag",
     "Line",
     "Outlet",
     "Slice",

@@ -15,12 +15,14 @@ from reports.charts.svg import (
     picture,
     polyline,
     rect,
+    ring,
     spread,
     text,
     width_of,
 )
 
 Point = tuple[float, float | None]
+_FLAG = 17.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,16 @@ class Line:
     note: str = ""
     """Stands behind the name at the end of the line."""
     dots: bool = False
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A point that is pointed out: a ring with a line down to the axis and words above it."""
+
+    words: str
+    x: float
+    y: float
+    colour: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,7 @@ def line_chart(
     y_unit: str,
     about: str,
     stretches: Sequence[tuple[str, float, float]] = (),
+    flags: Sequence[Flag] = (),
     from_zero: bool = False,
     width: float = 960,
     height: float = 380,
@@ -73,9 +86,10 @@ def line_chart(
 
     Args:
         stretches: name, start and end of parts of the x axis, drawn as bands with boundaries.
+        flags: points of the lines that are pointed out.
         from_zero: whether the y axis starts at zero.
     """
-    frame, x_ticks, y_ticks = _make_frame(lines, stretches, from_zero, width, height)
+    frame, x_ticks, y_ticks = _make_frame(lines, stretches, len(flags), from_zero, width, height)
     body = _draw_stretches(frame, stretches)
     body += _draw_axes(frame, x_ticks, y_ticks)
     body.append(text(0, 12, y_unit, kind="quiet"))
@@ -83,6 +97,7 @@ def line_chart(
     body.append(text(middle, height - 6, x_unit, anchor="middle", kind="quiet"))
     for each in lines:
         body += _draw_line(frame, each)
+    body += _draw_flags(frame, flags, width)
     body += _draw_names(frame, lines, width)
     return picture(width, height, body, title, about)
 
@@ -90,6 +105,7 @@ def line_chart(
 def _make_frame(
     lines: Sequence[Line],
     stretches: Sequence[tuple[str, float, float]],
+    num_flags: int,
     from_zero: bool,
     width: float,
     height: float,
@@ -104,7 +120,7 @@ def _make_frame(
     frame = _Frame(
         left=46,
         right=width - min(names + 14, width * 0.3),
-        top=42 if stretches else 24,
+        top=(42 if stretches else 24) + _FLAG * num_flags,
         bottom=height - 42,
         x_low=x_low,
         x_high=x_high,
@@ -186,3 +202,19 @@ def _draw_names(frame: _Frame, lines: Sequence[Line], width: float) -> list[str]
         )
         for (each, _), place in zip(named, places, strict=True)
     ]
+
+
+def _draw_flags(frame: _Frame, flags: Sequence[Flag], width: float) -> list[str]:
+    parts: list[str] = []
+    for index, flag in enumerate(flags):
+        x, y = frame.x(flag.x), frame.y(flag.y)
+        height = frame.top - 2 - _FLAG * (len(flags) - 1 - index)
+        parts.append(line(x, height - 9, x, frame.bottom, "boundary"))
+        parts.append(ring(x, y, flag.colour, f"{flag.words}: {flag.y:.4g} at {flag.x:,.0f}"))
+        at_end = width - x - 7 < width_of(flag.words) and x > width / 2
+        place, anchor = (x - 7, "end") if at_end else (x + 7, "start")
+        room = max(0.0, x if at_end else width - x) - 7
+        parts.append(
+            text(place, height, flag.words, anchor=anchor, kind="flag", fill=flag.colour, room=room)
+        )
+    return parts

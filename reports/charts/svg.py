@@ -70,6 +70,12 @@ def dot(x: float, y: float, fill: str, tip: str = "", radius: float = 4.5) -> st
     return element("circle", content, cx=x, cy=y, r=radius, style=f"fill:{fill}")
 
 
+def ring(x: float, y: float, stroke: str, tip: str) -> str:
+    """A hollow dot."""
+    style = f"fill:var(--paper);stroke:{stroke};stroke-width:2.5"
+    return element("circle", element("title", escape(tip)), cx=x, cy=y, r=5.5, style=style)
+
+
 def polyline(points: Sequence[tuple[float, float]], colour: str) -> str:
     """An open line through points."""
     path = "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in points)
@@ -133,7 +139,7 @@ def shorten(words: str, limit: int) -> str:
 def choose_ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round values that cover `low` to `high`, in steps of 1, 2, 2.5 or 5 times a power of 10."""
     if not high - low > 1e-15:
-        high = low + (abs(low) or 1.0)
+        high = low + (abs(low) if abs(low) > 1e-15 else 1.0)
     raw = (high - low) / max(1, about)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)

@@ -30,8 +30,19 @@ def find_file(run: RunFolder, output: str, name: str) -> Path | None:
     return path
 
 
-def read_rows(run: RunFolder, output: str, name: str, columns: Sequence[str]) -> list[Row] | None:
+def find_optional(run: RunFolder, output: str, name: str) -> Path | None:
+    """A file that a finished output may have; None where it has none or is not finished."""
+    path = run.path(output) / name
+    return path if run.record(output) is not None and path.exists() else None
+
+
+def read_rows(
+    run: RunFolder, output: str, name: str, columns: Sequence[str], optional: Sequence[str] = ()
+) -> list[Row] | None:
     """All rows of a small Parquet file; None while its output is not finished.
+
+    Args:
+        optional: columns that an older run may lack; the rows then hold None.
 
     Raises:
         TongwenError: the file is gone, is not Parquet or lacks a column.
@@ -39,10 +50,24 @@ def read_rows(run: RunFolder, output: str, name: str, columns: Sequence[str]) ->
     path = find_file(run, output, name)
     if path is None:
         return None
+    present = [column for column in optional if column in list_columns(path)]
+    blank = dict.fromkeys(column for column in optional if column not in present)
     rows: list[Row] = []
-    for batch in read_batches(path, columns):
-        rows += batch.to_pylist()
+    for batch in read_batches(path, [*columns, *present]):
+        rows += [{**row, **blank} for row in batch.to_pylist()]
     return rows
+
+
+def list_columns(path: Path) -> list[str]:
+    """Names of the columns of a Parquet file.
+
+    Raises:
+        TongwenError: it is not Parquet.
+    """
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise _broken(path, str(error)) from None
 
 
 def read_batches(
@@ -70,8 +95,26 @@ def read_json(run: RunFolder, output: str, name: str) -> Any:
         TongwenError: the file is gone or is not JSON.
     """
     path = find_file(run, output, name)
+    return None if path is None else _load_json(path)
+
+
+def read_optional_json(run: RunFolder, output: str, name: str, keys: Sequence[str]) -> Row | None:
+    """A JSON object that a finished output may have; None where there is none.
+
+    Raises:
+        TongwenError: the file is not JSON, or lacks one of the keys.
+    """
+    path = find_optional(run, output, name)
     if path is None:
         return None
+    found = _load_json(path)
+    lacking = [key for key in keys if not isinstance(found, dict) or key not in found]
+    if lacking:
+        raise _broken(path, "it has no " + ", ".join(lacking))
+    return found
+
+
+def _load_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -11,6 +11,9 @@ from tongwen.recipe import Recipe
 from tongwen.record import Record
 from tongwen.run import RunFolder
 
+_WORKBENCH = ("tokenizer/sweep", "tokenizer/lint", "tokenizer/start")
+"""What a recipe's run may have and does not need."""
+
 
 def _present(run: RunFolder, name: str) -> list[str]:
     return [name] if run.record(name) else []
@@ -32,6 +35,7 @@ def list_outputs(recipe: Recipe, run: RunFolder) -> list[str]:
         *_present(run, "corpus/audit"),
         "tokenizer/vocabulary",
         "tokenizer/comparison",
+        *(name for output in _WORKBENCH for name in _present(run, output)),
         "buckets/held_out",
         *(f"buckets/{stage.name}" for stage in recipe.trained_stages),
         *trained,

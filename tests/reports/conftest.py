@@ -10,24 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from tests.reports.vocabulary import (
+    Row,
+    write,
+    write_comparison,
+    write_lint,
+    write_sweep,
+    write_vocabulary,
+)
 from tongwen import Recipe, RunFolder
 from tongwen.recipe import parse_recipe
 from tongwen.record import produce
 
 EVIL = "<script>alert('x')</script>&\"| `*_ [a](http://evil)"
-Row = dict[str, Any]
 
 _REJECT = ("file", "line", "reason", "detail", "excerpt")
 REJECTS = pa.schema([(name, "int64" if name == "line" else "string") for name in _REJECT])
 ZH = "法律 文档 对话 旅行 古文 诗词 教材 访谈 百科 新闻 手册 医学 数学 阅读 小说 书信"
 ZH += " 戏曲 地方志 评论 食谱"
 EN = "documentation dictionaries textbooks literature kernel peps essays manuals letters news"
-PIECES = (
-    "我们 中国 人民 可以 没有 一个 这个 什么 时候 工作 问题 社会 经济 发展 中华人民共和国 研究 学习"
-)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class Plan:
     text: str = "他们在春天种下了种子，秋天收获。They planted seeds. "
     without: Sequence[str] = ()
     seed: int = 5
+    num_pieces: int = 1000
+    old: bool = False
+    """Without the files and columns that came later."""
     stages: Sequence[tuple[str, str]] = field(
         default=(("foundation", "base"), ("injection", "extended"), ("replay", "extended"))
     )
@@ -88,10 +94,6 @@ def make_run(home: Path, plan: Plan) -> tuple[Recipe, RunFolder]:
         writer.write_buckets(stage, offsets)
         writer.write_training(number, stage, vocabulary, offsets)
     return recipe, RunFolder(recipe.folder)
-
-
-def write(path: Path, rows: list[Row], schema: pa.Schema | None = None) -> None:
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, compression="zstd")
 
 
 class Writer:
@@ -202,52 +204,18 @@ class Writer:
         write(out / "examples.parquet", examples)
 
     def write_tokenizer(self) -> None:
-        self.output("tokenizer/vocabulary", self._write_vocabulary)
-        self.output("tokenizer/comparison", self._write_comparison)
-
-    def _write_vocabulary(self, out: Path) -> None:
-        words = PIECES.split()
-        rows = [
-            {
-                "id": 1000 + i,
-                "piece": words[i % len(words)] if i % 5 else words[i % len(words)][0],
-                "score": -1000.0 - i, "count": 90_000 // (i + 1),
-                "characters": len(words[i % len(words)]) if i % 5 else 1,
-                "kind": "merge" if i % 5 else "character", "reachable": True,
-            }
-            for i in range(1000)
-        ]  # fmt: skip
-        rows[3]["piece"] = EVIL
-        write(out / "pieces.parquet", rows)
-
-    def _write_comparison(self, out: Path) -> None:
-        rates = {
-            "base": (1000, 1.4, 0.26), "extended": (2000, 0.62, 0.26),
-            "Chinese-LLaMA-2": (55296, 0.675, 0.27), "Qwen": (151643, 0.65, 0.24),
-            EVIL: (7, 0.9, 0.5),
-        }  # fmt: skip
-        rows: list[Row] = []
-        for language, category in self.plan.groups:
-            characters, factor = self.random.randint(5_000, 90_000), self.random.uniform(0.9, 1.15)
-            for name, (size, zh, en) in rates.items():
-                rate = zh * factor if language == "zh" else en
-                rows.append(
-                    {
-                        "tokenizer": name, "size": size, "category": category, "language": language,
-                        "documents": 8, "characters": characters, "bytes": characters * 2,
-                        "tokens": round(characters * rate),
-                    }
-                )  # fmt: skip
-        write(out / "comparison.parquet", rows)
-        sentence = {
-            "language": "zh", "text": EVIL + "研究人员",
-            "base": ["▁", "<0xE7>", "<0xA0>", "<0x94>", "人", "员", "在", "春", "天", EVIL],
-            "extended": ["▁", "研究人员", "在", "春天", EVIL],
-        }  # fmt: skip
-        text = json.dumps([sentence, {**sentence, "language": "en"}], ensure_ascii=False)
-        (out / "segmentation.json").write_text(text, encoding="utf-8")
-        unchanged = [{"language": "en", "lines": 420, "changed": 0, "with_chinese": 3}]
-        (out / "unchanged.json").write_text(json.dumps(unchanged), encoding="utf-8")
+        plan = self.plan
+        self.output(
+            "tokenizer/vocabulary",
+            lambda out: write_vocabulary(out, plan.num_pieces, EVIL, old=plan.old),
+        )
+        self.output(
+            "tokenizer/comparison",
+            lambda out: write_comparison(out, plan.groups, self.random, EVIL, old=plan.old),
+        )
+        if not plan.old:
+            self.output("tokenizer/sweep", write_sweep)
+            self.output("tokenizer/lint", lambda out: write_lint(out, EVIL))
 
     def write_buckets(self, stage: str, chance: random.Random) -> None:
         def held_out(out: Path) -> None:

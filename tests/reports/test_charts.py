@@ -7,12 +7,14 @@ import re
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reports.charts import (
     Bar,
     Dumbbell,
+    Flag,
     Line,
     Outlet,
     Slice,
@@ -102,6 +104,27 @@ def test_dumbbells_and_lines_hold_missing_values(
         lines, title="t", x_unit="x", y_unit="y", about="d", stretches=[("s", 0, 2), ("u", 2, 5)]
     )
     _inside(drawing)
+
+
+@pytest.mark.parametrize("width", [400.0, 960.0])
+def test_a_flag_stands_at_its_point_and_its_words_inside(width: float) -> None:
+    points = ((0.0, 4.0), (5.0, 2.0), (10.0, 1.0))
+    flags = [Flag(f"{EVIL} {'long ' * 40}", x, y, "red") for x, y in points]
+    drawing = line_chart(
+        [Line("", "red", points, dots=True)],
+        title="t", x_unit="x", y_unit="y", about="d", flags=flags, width=width,
+    )  # fmt: skip
+    _inside(drawing)
+    circles = [element.attrib for element in _parse(drawing).iter("circle")]
+    places = [
+        [(at["cx"], at["cy"]) for at in circles if at["r"] == radius] for radius in ("2.6", "5.5")
+    ]
+    assert places[0] == places[1] and len(places[0]) == 3
+    for element in _parse(drawing).iter("text"):
+        if element.get("class") == "flag":
+            reach = width_of(element.text or "")
+            start = float(element.attrib["x"]) - reach * (element.get("text-anchor") == "end")
+            assert start >= 0 and start + reach <= width
 
 
 def test_no_text_becomes_an_element() -> None:

@@ -150,7 +150,7 @@ def test_machine_holds_the_times(finished: tuple[Recipe, RunFolder]) -> None:
     recipe, run = finished
     machine = collect_machine(recipe, run)
     records = [run.record(name) for name in machine["outputs"]]
-    assert len(records) == 12
+    assert len(records) == 14
     assert machine["seconds"] == math.fsum(record.seconds for record in records if record)
     assert machine["peak_memory_bytes"] == max(r.peak_memory_bytes for r in records if r)
     assert machine["tokens_per_second"]["replay"] == 902

@@ -13,7 +13,9 @@ import pytest
 import sentencepiece
 
 from corpus import choose_held_out, read_kept
-from tokenizer.comparing.counters import open_counter, read_tiktoken
+from tokenizer.comparing.compare import COMPARISON, compare_tokenizers
+from tokenizer.comparing.counters import open_counter
+from tokenizer.comparing.tiktoken import EXPRESSIONS, read_ranks, read_tiktoken
 from tokenizer.lint.proof import compare_lines
 from tokenizer.merge import append_pieces
 from tokenizer.model import load_model
@@ -116,11 +118,12 @@ def test_tiktoken_file_is_merged_by_rank(tmp_path: Path) -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="real text not present")
 def test_qwen_tokens_are_those_of_tiktoken() -> None:
     tiktoken = pytest.importorskip("tiktoken")
-    from tokenizer.comparing.counters import _QWEN, _read_ranks
-
     path = SHARED / "tokenizers" / "qwen" / "qwen.tiktoken"
     encoding = tiktoken.Encoding(
-        "qwen", pat_str=_QWEN, mergeable_ranks=_read_ranks(path), special_tokens={}
+        "qwen",
+        pat_str=EXPRESSIONS["qwen"].pattern,
+        mergeable_ranks=read_ranks(path),
+        special_tokens={},
     )
     texts = ["今天天气很好，我们去公园吧！", "def f(x):\n    return x ** 2  # it's 1234\r\n\r\n"]
     counts = open_counter(path).count(texts)
@@ -135,7 +138,5 @@ def test_broken_json_is_refused(tmp_path: Path) -> None:
 
 
 def test_batches_may_be_empty() -> None:
-    from tokenizer.comparing.compare import COMPARISON, compare_tokenizers
-
     assert compare_tokenizers({}, []).schema == COMPARISON
     assert isinstance(compare_tokenizers({}, []), pa.Table)

@@ -141,7 +141,7 @@ def test_same_bytes_again(make_recipe, build, vocabulary: Path, tmp_path: Path) 
 def test_held_out_documents_are_not_learned_from(make_recipe, tmp_path: Path, corpus_file) -> None:
     import pyarrow as pa
 
-    from tokenizer.learning.sampling import read_texts
+    from tokenizer.learning.sampling import read_chosen
 
     table = pa.table(
         {
@@ -149,6 +149,8 @@ def test_held_out_documents_are_not_learned_from(make_recipe, tmp_path: Path, co
             "text": ["甲乙", "丙丁", "戊己", "held"],
             "prompt": ["", "问", "", ""],
             "language": ["zh", "zh", "zh", "zh"],
+            "category": ["law"] * 4,
+            "source": ["a", "b", "a", "b"],
         }
     )
 
@@ -156,9 +158,11 @@ def test_held_out_documents_are_not_learned_from(make_recipe, tmp_path: Path, co
         return table.select(columns).to_batches()
 
     held_out = pa.array(["111111"])
-    chosen = [text for texts in read_texts(read, ("zh",), held_out, 5) for text in texts if text]
-    assert chosen == ["甲乙", "丙丁", "问"]
-    assert [t for ts in read_texts(read, ("en",), held_out, 5) for t in ts] == []
+    chosen = pa.Table.from_batches(read_chosen(read, ("zh",), held_out, 5))
+    assert chosen["text"].to_pylist() == ["甲乙", "丙丁"]
+    assert chosen["prompt"].to_pylist() == ["", "问"]
+    assert chosen["source"].to_pylist() == ["a", "b"]
+    assert list(read_chosen(read, ("en",), held_out, 5)) == []
 
 
 def test_size_below_the_base_is_refused(make_recipe, build, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ SPINE = {
 }
 COMMAND_LINE = {
     "tongwen.pipeline",
+    "tongwen.steps",
     "tongwen.cli",
     "tongwen.cli_corpus",
     "tongwen.cli_tokenizer",

@@ -1,30 +1,39 @@
-"""Tokenizers of other projects, as far as counting their tokens needs them.
+"""Tokenizers of any project, as far as counting their tokens needs them.
 
 Three kinds of files are opened: a SentencePiece .model of any type, a Hugging Face tokenizer.json,
-and a .tiktoken file of ranks.  A .tiktoken file does not hold the expression that splits text
-before merging; the one of Qwen is used.
+and a .tiktoken file of ranks.  A BPE .model is encoded by our own `Encoder`, the others by the
+library that the file belongs to; the ids are the same either way.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer
 
-from tokenizer.model import parse_model
+from tokenizer.comparing.kinds import (
+    Tally,
+    TokenKinds,
+    read_byte_level_kinds,
+    read_character_kinds,
+    read_piece_kinds,
+)
+from tokenizer.comparing.tiktoken import read_tiktoken
+from tokenizer.encoding.encoder import Encoder
+from tokenizer.model import ModelProto, parse_model
 from tongwen.errors import TongwenError
 
-_QWEN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+Encode = Callable[[Sequence[str]], tuple[NDArray[np.integer], NDArray[np.int64]]]
+"""Texts to ids and offsets, as `Encoder.encode`."""
+
+_BPE = 2
+_BATCH = 1 << 20
 
 
 class Counter(Protocol):
@@ -36,38 +45,108 @@ class Counter(Protocol):
         """Tokens of each text, without BOS and EOS."""
         ...
 
+    def measure(self, texts: Sequence[str]) -> Tally:
+        """The same, and what kinds of tokens they are."""
+        ...
 
-def open_counter(path: Path) -> Counter:
+
+class TokenCounter:
+    """A `Counter` made of a function that encodes and a table of what its ids are."""
+
+    def __init__(self, size: int, encode: Encode, kinds: TokenKinds) -> None:
+        self.size = size
+        self._encode, self._kinds = encode, kinds
+
+    def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        return self.measure(texts).tokens
+
+    def measure(self, texts: Sequence[str]) -> Tally:
+        return self._kinds.tally(*self._encode(texts))
+
+
+def open_counter(path: Path, expression: str = "") -> Counter:
     """A counter for a tokenizer file.
+
+    Args:
+        expression: how a .tiktoken file splits text, see `tiktoken.EXPRESSIONS`.
 
     Raises:
         TongwenError: the file cannot be read as what its name says.
     """
     if path.suffix == ".json":
-        return _FastCounter(_read_fast(path))
+        return _open_fast(path)
     if path.suffix == ".tiktoken":
-        return _FastCounter(read_tiktoken(path))
-    return _SentencePieceCounter(path)
+        tokenizer = read_tiktoken(path, expression)
+        kinds = read_byte_level_kinds(tokenizer.get_vocab())
+        return _count_fast(tokenizer, kinds)
+    model = parse_model(path)
+    return TokenCounter(len(model.pieces), _open_encode(path, model), read_piece_kinds(model))
 
 
-class _SentencePieceCounter:
-    def __init__(self, path: Path) -> None:
-        model = parse_model(path)
-        self.size = len(model.pieces)
-        self._model = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+def _open_encode(path: Path, model: ModelProto) -> Encode:
+    """Our encoder where it takes the model, which is a BPE one of ordinary pieces."""
+    if model.trainer_spec.model_type == _BPE:
+        try:
+            return Encoder(path).encode
+        except TongwenError:
+            return _open_sentencepiece(path, model)
+    return _open_sentencepiece(path, model)
 
-    def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        return np.array([len(self._model.encode(text)) for text in texts], np.int64)
+
+def _open_sentencepiece(path: Path, model: ModelProto) -> Encode:
+    try:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    except RuntimeError as error:
+        raise TongwenError(
+            f"SentencePiece refuses {path.name}: {error}",
+            where=str(path),
+            expected="a whole SentencePiece .model file",
+            do="fetch or build the file again",
+        ) from None
+
+    def encode(texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        return _flatten(np.array(processor.encode(text), np.int32) for text in texts)
+
+    return encode
 
 
-class _FastCounter:
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.size = tokenizer.get_vocab_size(with_added_tokens=True)
-        self._tokenizer = tokenizer
+def _flatten(parts: Iterable[NDArray[np.int32]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    arrays = [np.empty(0, np.int32), *parts]
+    return np.concatenate(arrays), np.cumsum([len(array) for array in arrays], dtype=np.int64)
 
-    def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        encoded = (self._tokenizer.encode(text, add_special_tokens=False) for text in texts)
-        return np.array([len(encoding.ids) for encoding in encoded], np.int64)
+
+def _open_fast(path: Path) -> Counter:
+    tokenizer = _read_fast(path)
+    parts: dict[str, Any] = json.loads(path.read_bytes())
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    if '"ByteLevel"' in json.dumps([parts.get("pre_tokenizer"), parts.get("decoder")]):
+        return _count_fast(tokenizer, read_byte_level_kinds(vocabulary))
+    return _count_fast(tokenizer, read_character_kinds(vocabulary, parts["model"]))
+
+
+def _count_fast(tokenizer: Tokenizer, kinds: TokenKinds) -> Counter:
+    def encode(texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        return _flatten(_encode_parts(tokenizer, texts))
+
+    return TokenCounter(tokenizer.get_vocab_size(with_added_tokens=True), encode, kinds)
+
+
+def _encode_parts(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterable[NDArray[np.int32]]:
+    """Ids of each text; an `Encoding` is some 50 times as large, so few are held at a time."""
+    waiting: list[str] = []
+    size = 0
+    for text in texts:
+        waiting.append(text)
+        size += len(text)
+        if size >= _BATCH:
+            yield from _encode_batch(tokenizer, waiting)
+            waiting, size = [], 0
+    yield from _encode_batch(tokenizer, waiting)
+
+
+def _encode_batch(tokenizer: Tokenizer, texts: list[str]) -> Iterable[NDArray[np.int32]]:
+    for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
+        yield np.array(encoding.ids, np.int32)
 
 
 def _read_fast(path: Path) -> Tokenizer:
@@ -82,66 +161,3 @@ def _read_fast(path: Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
-
-
-def read_tiktoken(path: Path) -> Tokenizer:
-    """A .tiktoken file as a tokenizer.
-
-    A file of ranks lists tokens only.  The merge that makes a token is found by encoding the token
-    with the tokens before it: two parts are left, and they are the merge.
-
-    Raises:
-        TongwenError: a line is not base64, a space and a rank.
-    """
-    ranks = _read_ranks(path)
-    letters = _byte_letters()
-
-    def write(part: bytes) -> str:
-        return "".join(letters[byte] for byte in part)
-
-    merges = [
-        (write(parts[0]), write(parts[1]))
-        for token, rank in sorted(ranks.items(), key=lambda item: item[1])
-        if len(parts := _split_token(token, rank, ranks)) == 2
-    ]
-    vocabulary = {write(token): rank for token, rank in ranks.items()}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=True))
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_QWEN), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    return tokenizer
-
-
-def _read_ranks(path: Path) -> dict[bytes, int]:
-    try:
-        lines = path.read_bytes().splitlines()
-        pairs = (line.split() for line in lines if line)
-        return {base64.b64decode(token, validate=True): int(rank) for token, rank in pairs}
-    except (OSError, ValueError, binascii.Error) as error:
-        raise TongwenError(
-            f"cannot read {path.name} as a .tiktoken file: {error}",
-            where=str(path),
-            expected="lines of a token in base64, a space and its rank",
-        ) from None
-
-
-def _split_token(token: bytes, rank: int, ranks: dict[bytes, int]) -> list[bytes]:
-    parts = [token[at : at + 1] for at in range(len(token))]
-    while len(parts) > 1:
-        found = [(ranks.get(parts[at] + parts[at + 1], rank), at) for at in range(len(parts) - 1)]
-        best, at = min(found)
-        if best >= rank:
-            break
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-    return parts
-
-
-def _byte_letters() -> list[str]:
-    """GPT-2's way to write a byte as one printable character."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = iter(range(0x100, 0x200))
-    return [chr(byte if byte in printable else next(others)) for byte in range(256)]

@@ -1,4 +1,4 @@
-"""Which pieces are appended to the base: first the missing characters, then merges.
+"""Candidates: the missing characters, then merges, in the order they would be appended in.
 
 Characters are covered by frequency: the rarest that make up the last 0.05 % of running text stay
 bytes, for one piece each would cost more than it gives.  Then byte-pair encoding goes on from what
@@ -11,6 +11,7 @@ vocabulary lacks fill it up; beyond those, a smaller size is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,8 @@ from tokenizer.model import SPACE, ModelProto, PieceType
 from tongwen.errors import TongwenError
 from tongwen.progress import progress
 
+_PART = 1 << 18
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -32,11 +35,13 @@ class Piece:
 
     Attributes:
         count: weighted occurrences when it was made; 0 for a filler.
+        kind: `list`: a user asked for it; `step`: such a piece is merged from it; `filler`: a
+            common character that the text did not ask for.
     """
 
     text: str
     count: int
-    kind: Literal["character", "merge", "filler"]
+    kind: Literal["character", "merge", "list", "step", "filler"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,14 @@ def learn_pieces(
     Raises:
         TongwenError: the runs do not support so many pieces.
     """
+    found = learn_candidates(runs, base, kinds, num_pieces, limits)
+    return fill_up(found, base, num_pieces)
+
+
+def learn_candidates(
+    runs: Runs, base: ModelProto, kinds: NDArray[np.uint8], num_pieces: int, limits: Limits
+) -> list[Piece]:
+    """The next `num_pieces` pieces, or as many as the runs support; see `learn_pieces`."""
     known = {piece.piece for piece in base.pieces if piece.type == PieceType.NORMAL}
     counts = _count_characters(runs)
     covered = _cover(counts, limits.character_coverage)
@@ -71,22 +84,34 @@ def learn_pieces(
         for merge in merger.learn(num_pieces - len(pieces)):
             pieces.append(Piece(merge.text, merge.count, "merge"))
             advance(1)
-    texts = known | {piece.text for piece in pieces}
-    pieces += [Piece(text, 0, "filler") for text in list_common_characters() if text not in texts]
-    if len(pieces) < num_pieces:
-        raise _explain_shortage(pieces, num_pieces, len(base.pieces))
-    return pieces[:num_pieces]
+    return pieces
+
+
+def fill_up(
+    pieces: list[Piece], base: ModelProto, num_pieces: int, banned: Collection[str] = ()
+) -> list[Piece]:
+    """The first `num_pieces`; where there are fewer, common characters of GB 2312 follow.
+
+    Args:
+        banned: characters that are not taken.
+
+    Raises:
+        TongwenError: there are not so many of them either; says how far the corpus gets.
+    """
+    known = {piece.piece for piece in base.pieces} | {piece.text for piece in pieces} | {*banned}
+    fillers = [Piece(text, 0, "filler") for text in list_common_characters() if text not in known]
+    if len(pieces) + len(fillers) < num_pieces:
+        raise _explain_shortage([*pieces, *fillers], num_pieces, len(base.pieces))
+    return [*pieces, *fillers][:num_pieces]
 
 
 def _count_characters(runs: Runs) -> NDArray[np.int64]:
-    weights = _spread_weights(runs).astype(np.float64)
-    return np.bincount(runs.codes, weights, minlength=0x110000).astype(np.int64)
-
-
-def _spread_weights(runs: Runs) -> NDArray[np.int32]:
-    """The weight of each position; 0 for the wall in front."""
-    spread = np.repeat(runs.weights.astype(np.int32), np.diff(runs.starts))
-    return np.concatenate([np.zeros(1, np.int32), spread])
+    counts = np.zeros(0x110000)
+    for begin in range(0, len(runs.weights), _PART):
+        bounds = runs.starts[begin : begin + _PART + 1]
+        spread = np.repeat(runs.weights[begin : begin + _PART], np.diff(bounds))
+        counts += np.bincount(runs.codes[bounds[0] : bounds[-1]], spread, minlength=len(counts))
+    return counts.astype(np.int64)
 
 
 def _cover(counts: NDArray[np.int64], share: float) -> NDArray[np.intp]:
@@ -119,11 +144,12 @@ def _make_merger(
     codes = np.where(in_model[runs.codes], runs.codes, 0).astype(np.int32)
     return Merger(
         codes,
-        _spread_weights(runs),
+        runs.weights,
         (kinds[codes] >= Kind.CJK_PUNCTUATION).astype(np.uint8),
         _list_older(base, kinds),
         longest=min(limits.max_piece_length, LONGEST_RUN),
         min_count=limits.min_count,
+        starts=runs.starts,
     )
 
 
@@ -134,7 +160,7 @@ def _list_older(base: ModelProto, kinds: NDArray[np.uint8]) -> list[tuple[str, i
         for piece in base.pieces
         if piece.type == PieceType.NORMAL
         and 2 <= len(piece.piece) <= LONGEST_RUN
-        and SPACE not in piece.piece
+        and piece.piece.strip(SPACE)
         and all(kinds[ord(character)] for character in piece.piece)
     ]
     order = {score: rank for rank, score in enumerate(sorted({-score for _, score in found}))}
@@ -145,7 +171,8 @@ def _explain_shortage(pieces: list[Piece], wanted: int, base_size: int) -> Tongw
     kinds = [piece.kind for piece in pieces]
     return TongwenError(
         f"the corpus supports {len(pieces):,} new pieces, not the {wanted:,} asked for: "
-        f"{kinds.count('character'):,} characters, {kinds.count('merge'):,} merges and "
+        f"{kinds.count('character'):,} characters, {kinds.count('merge'):,} merges, "
+        f"{kinds.count('list') + kinds.count('step'):,} listed ones and their steps, and "
         f"{kinds.count('filler'):,} common characters of GB 2312",
         where=f"tokenizer.size = {base_size + wanted}",
         expected=f"at most {base_size + len(pieces)}",

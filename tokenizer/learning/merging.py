@@ -1,8 +1,16 @@
 """Byte-pair encoding of counted runs, continued piece by piece; compiled.
 
-The runs are kept exactly as SentencePiece would segment them with the pieces so far.  A new piece
-is merged wherever its text stands as two neighbours, leftmost first; a merge can put the text of
-an older piece side by side, and that one is then merged at once, because its score is higher.
+The runs are kept exactly as SentencePiece would segment them with the pieces so far, so every
+piece that is learned can be produced.  The best pair is the one with the highest count; of equal
+ones that with the smallest id of the left half, then of the right one, where characters come first,
+by code point, then the older pieces by rank, then the new ones in order.  Without older pieces and
+anchors these are the merges of Hugging Face's BpeTrainer, one for one (its `max_token_length` m
+lets pieces of m - 1 characters be learned, and of two always).
+
+A merge costs its own places and a look-up for every distinct neighbour (`applying`); only pairs
+that can still be among the wanted ones are listed at all (`counting`).  The price is 8 bytes a
+position, 4 a listed place (about as many as positions) and 30 a listed pair, and while pairs are
+counted, up to 256 MiB more: 100 million characters of Chinese peak at 2.1 GB, the runs included.
 """
 
 from __future__ import annotations
@@ -14,30 +22,34 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tokenizer.learning.heap import make_heap
-from tokenizer.learning.pairs import (
-    enter_pair,
-    find_pair,
-    hash_pair,
-    insert_pair,
-    leave_pair,
-    make_pairs,
-    make_symbols,
-    pop_best,
-    queue_pair,
-)
-from tokenizer.learning.runs import hash_codes
+from tokenizer.learning.applying import apply_merge, make_scratch
+from tokenizer.learning.counting import list_pairs
+from tokenizer.learning.heap import build_heap, drop_best, find_best, push
+from tokenizer.learning.older import Halves, Sleepers, find_halves, segment_runs
+from tokenizer.learning.pairs import ENTRIES, PLACES, add_pair, make_key, make_pairs, make_room
+from tokenizer.learning.stretch import Pieces, count_uses, describe, list_texts, make_text
+from tokenizer.learning.waking import apply_waking
 
 _CHUNK = 512
-_WORST = np.int32(2**31 - 1)
+_WORK = 1 << 24
+_DONE, _EMPTY, _FULL = 0, 1, 2
+_LONGEST = 255
+_SHIFT = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
 class Merge:
-    """A piece that was learned and the weighted count of its pair at that moment."""
+    """A piece that was learned: its halves, and their weighted count at that moment."""
 
-    text: str
+    left: str
+    right: str
     count: int
+
+    @property
+    def text(self) -> str:
+        """The piece."""
+        return self.left + self.right
 
 
 class Merger:
@@ -45,242 +57,213 @@ class Merger:
 
     Args:
         codes: code points of the runs, with a 0 before, between and after them.
-        weights: how often each position occurs.
+        weights: how often each position occurs; with `starts`, how often each stretch does.
         anchors: 1 at each position whose character makes a piece safe for English text.
         older: pieces of two characters or more that exist already, with the rank that orders them
             (lower is merged first; equal ranks: the leftmost).
-        longest: characters of the longest piece that is learned.
+        longest: characters of the longest piece that is learned, at most 255.
         min_count: how often a pair must occur.
+        starts: where the stretches of `codes` that `weights` are of begin, and where the last ends.
+
+    Attributes:
+        exhausted: whether the runs support no piece more than have been learned.
     """
 
     def __init__(
         self,
         codes: NDArray[np.int32],
-        weights: NDArray[np.int32],
+        weights: NDArray[np.integer],
         anchors: NDArray[np.uint8],
         older: list[tuple[str, int]],
         *,
         longest: int,
         min_count: int,
+        starts: NDArray[np.int64] | None = None,
     ) -> None:
-        assert codes[0] == 0 and codes[-1] == 0
-        self._limits = np.array(
-            [longest, max([longest, *(len(text) for text, _ in older)]), min_count], np.int64
-        )
-        texts = _join_walled([text for text, _ in older])
-        self._num_positions = len(codes)
-        self._symbols = make_symbols(codes, weights, anchors, texts)
-        self._pairs = make_pairs(len(codes) + len(texts))
-        self._heap = make_heap(len(codes))
-        self._next_rank = max((rank for _, rank in older), default=-1) + 1
-        ranks = np.array([rank for _, rank in older], np.int32)
-        _enter_older(self._symbols, self._pairs, self._num_positions, ranks)
-        if older:
-            _segment(self._symbols, self._pairs, self._num_positions, self._limits)
-        _enter_runs(self._symbols, self._pairs, self._heap, self._num_positions, self._limits)
+        assert codes[0] == 0 and codes[-1] == 0 and len(codes) < 1 << 31
+        assert 2 <= longest <= _LONGEST
+        ranks = dict(older)
+        self._texts = list_texts(codes, ranks)
+        self._numbers = {text: number for number, text in enumerate(self._texts)}
+        self._pieces = describe(self._texts, codes, anchors)
+        self._text = make_text(codes, weights, starts, self._texts)
+        self._sleepers = self._segment(ranks)
+        self._longest, self._min_count = longest, max(min_count, 1)
+        self._floor = np.iinfo(np.int64).max
+        self._pairs = make_pairs(0, 0)
+        self._heap = build_heap(self._pairs.counts, self._pairs.keys, 0)
+        self._scratch = make_scratch(0, len(self._pieces.lengths))
+        self.exhausted = False
 
     def learn(self, num_pieces: int) -> Iterator[Merge]:
         """The next pieces, best first; fewer than asked for where the runs support no more."""
-        buffers = np.empty((2, self._num_positions), np.int32)
-        while num_pieces > 0:
+        while num_pieces > 0 and not self.exhausted:
+            self._grow_ids()
             found = np.zeros((min(num_pieces, _CHUNK), 3), np.int64)
-            size = _learn(
-                self._symbols,
-                self._pairs,
-                self._heap,
-                self._limits,
-                self._next_rank,
-                found,
-                buffers,
-            )
-            for place, span, count in found[:size].tolist():
-                text = "".join(map(chr, self._symbols.codes[place : place + span]))
-                yield Merge(text, count)
-            self._next_rank += size
-            num_pieces = num_pieces - size if size == len(found) else 0
+            size, state = self._learn_some(found)
+            yield from self._name(found[:size])
+            num_pieces -= size
+            if state == _FULL:
+                self._make_room()
+            if state == _EMPTY:
+                self._list_pairs(num_pieces)
+
+    def count_uses(self) -> dict[str, int]:
+        """How often (weighted) each piece and character is a token of the runs as they are now."""
+        counts = count_uses(self._text, self._pieces)[: len(self._texts)].tolist()
+        return dict(zip(self._texts[1:], counts[1:], strict=True))
 
     def split(self) -> list[list[str]]:
         """The runs as they are segmented now (for tests and small input)."""
         lines: list[list[str]] = []
-        at, symbols = 0, self._symbols
-        while at < self._num_positions - 1:
-            if symbols.codes[at] == 0:
+        at, cells = 0, self._text.cells
+        while at < len(cells) - 1:
+            if cells[at, 0] == 0:
                 lines.append([])
             else:
-                end = at + int(symbols.lengths[at])
-                lines[-1].append("".join(map(chr, symbols.codes[at:end])))
-            at += int(symbols.lengths[at])
+                lines[-1].append(self._texts[cells[at, 0]])
+            at += int(self._pieces.lengths[cells[at, 0]])
         return [line for line in lines if line]
 
+    def _segment(self, ranks: dict[str, int]) -> Sleepers:
+        """Merge the older pieces in the runs; returns those that do not come about."""
+        halves = {text: find_halves(text, ranks) for text in ranks}
+        awake = {text: found for text, found in halves.items() if found}
+        numbers = self._numbers
+        pairs = make_pairs(len(awake), 0)
+        for found in awake.values():
+            add_pair(pairs, make_key(numbers[found.left], numbers[found.right]), 0, 0)
+        made = np.array([numbers[text] for text in awake], np.int32)
+        order = np.array([found.rank for found in awake.values()], np.int64)
+        if awake:
+            segment_runs(self._text, self._pieces, pairs, made, order)
+        return Sleepers([text for text in ranks if text not in awake], ranks)
 
-def _join_walled(texts: list[str]) -> NDArray[np.int32]:
-    joined = "".join(text + "\0" for text in texts)
-    return np.frombuffer(joined.encode("utf-32-le"), np.int32)
+    def _grow_ids(self) -> None:
+        """Ids for another chunk."""
+        size = len(self._pieces.lengths)
+        if len(self._texts) + _CHUNK > size:
+            lengths, anchored = (np.resize(array, 2 * size + _CHUNK) for array in self._pieces)
+            self._pieces = Pieces(lengths, anchored)
+            self._scratch = make_scratch(len(self._scratch.places), len(lengths))
 
+    def _list_pairs(self, wanted: int) -> None:
+        """List pairs that were not frequent enough so far, if any are left to list."""
+        self.exhausted = self._floor <= self._min_count
+        if self.exhausted or not wanted:
+            return
+        self._pairs = make_pairs(0, 0)
+        self._pairs, self._floor = list_pairs(
+            self._text,
+            self._pieces,
+            longest=self._longest,
+            wanted=wanted,
+            floor=self._floor,
+            min_count=self._min_count,
+        )
+        size = int(self._pairs.used[ENTRIES])
+        self._heap = build_heap(self._pairs.counts, self._pairs.keys, size)
+        places = int(self._pairs.sizes[:size].max(initial=0))
+        self._scratch = make_scratch(places, len(self._pieces.lengths))
 
-@njit(cache=True)
-def _enter_older(symbols, pairs, begin, ranks):  # pyright: ignore
-    for rank in ranks:
-        end = begin
-        while symbols.codes[end] != 0:
-            end += 1
-        key = hash_codes(symbols.codes, begin, end)
-        pairs.ranks[insert_pair(pairs, key, begin, end - begin)] = rank
-        begin = end + 1
+    def _make_room(self) -> None:
+        """Room for the best pair's new ones."""
+        best = find_best(self._heap, self._pairs.keys, self._pairs.counts, self._floor)
+        places = 2 * int(self._pairs.sizes[best]) + 2
+        self._pairs, self._heap = make_room(self._pairs, self._floor, places, places)
 
+    def _learn_some(self, found: NDArray[np.int64]) -> tuple[int, int]:
+        """Learn at most a chunk; returns how many pieces, and why no more."""
+        limits = np.array([self._longest, self._floor], np.int64)
+        if len(self._sleepers):
+            return self._learn_one(found, limits)
+        return self._learn_fast(found, limits)
 
-@njit(cache=True)
-def _segment(symbols, pairs, size, limits):  # pyright: ignore
-    """Merge the older pieces in every run: the lowest rank first, then the leftmost."""
-    begin = 1
-    while begin < size:
-        if symbols.codes[begin] != 0:
-            while True:
-                at = _find_lowest(symbols, pairs, begin, limits)
-                if at < 0:
-                    break
-                _join(symbols, at)
-        while begin < size and symbols.codes[begin] != 0:
-            begin += symbols.lengths[begin]
-        begin += 1
+    def _learn_fast(self, found: NDArray[np.int64], limits: NDArray[np.int64]) -> tuple[int, int]:
+        state = (self._text, self._pieces, self._pairs, self._heap, self._scratch)
+        return _learn(*state, limits, len(self._texts), found)
 
-
-@njit(cache=True)
-def _find_lowest(symbols, pairs, begin, limits):  # pyright: ignore
-    best, found, at = _WORST, np.int64(-1), np.int64(begin)
-    while symbols.codes[at] != 0:
-        rank = _look(symbols, pairs, at, limits)[3]
-        if rank < best:
-            best, found = rank, at
-        at += symbols.lengths[at]
-    return found
-
-
-@njit(cache=True)
-def _look(symbols, pairs, at, limits):  # pyright: ignore
-    """Span, key and entry of the pair that begins at a position, and its rank if it is a piece."""
-    if at < 0:
-        return 0, np.uint64(0), np.int32(-1), _WORST
-    span, key = hash_pair(symbols, at, limits[1])
-    if span == 0:
-        return 0, key, np.int32(-1), _WORST
-    entry = find_pair(pairs, key)
-    rank = pairs.ranks[entry] if entry >= 0 and pairs.ranks[entry] >= 0 else _WORST
-    return span, key, entry, rank
-
-
-@njit(cache=True)
-def _join(symbols, at):  # pyright: ignore
-    length = symbols.lengths[at] + symbols.lengths[at + symbols.lengths[at]]
-    symbols.lengths[at] = length
-    symbols.backs[at + length - 1] = length
-
-
-@njit(cache=True)
-def _has_anchor(symbols, at, span):  # pyright: ignore
-    for step in range(span):  # noqa: SIM110
-        if symbols.anchors[at + step]:
-            return True
-    return False
-
-
-@njit(cache=True)
-def _enter(symbols, pairs, at, seen, limits):  # pyright: ignore
-    """Count the pair that was seen at a position, if it may become a piece; returns its entry."""
-    span, key, entry, _ = seen
-    if span == 0 or span > limits[0] or not _has_anchor(symbols, at, span):
-        return np.int32(-1)
-    if entry < 0:
-        entry = insert_pair(pairs, key, at, span)
-    enter_pair(symbols, pairs, at, entry)
-    return entry
-
-
-@njit(cache=True)
-def _enter_runs(symbols, pairs, heap, size, limits):  # pyright: ignore
-    at = 0
-    while at < size - 1:
-        if symbols.codes[at] != 0:
-            _enter(symbols, pairs, at, _look(symbols, pairs, at, limits), limits)
-        at += symbols.lengths[at]
-    for entry in range(pairs.size[0]):
-        queue_pair(symbols, pairs, heap, entry, limits[2])
-
-
-@njit(cache=True)
-def _merge_at(symbols, pairs, at):  # pyright: ignore
-    """Join a piece with the next one; both leave their pairs, and so does the one before."""
-    before = _before(symbols, at)
-    if before >= 0:
-        leave_pair(symbols, pairs, before)
-    leave_pair(symbols, pairs, at)
-    leave_pair(symbols, pairs, at + symbols.lengths[at])
-    _join(symbols, at)
-
-
-@njit(cache=True)
-def _before(symbols, at):  # pyright: ignore
-    if symbols.codes[at - 1] == 0:
-        return np.int64(-1)
-    return np.int64(at) - np.int64(symbols.backs[at - 1])
-
-
-@njit(cache=True)
-def _settle(symbols, pairs, at, limits):  # pyright: ignore
-    """After a merge: merge older pieces that stand side by side now, then count the new pairs.
-
-    Returns the entries of the two new pairs, or -1.
-    """
-    at = np.int64(at)
-    while True:
-        before = _before(symbols, at)
-        left = _look(symbols, pairs, before, limits)
-        right = _look(symbols, pairs, at, limits)
-        if left[3] == _WORST and right[3] == _WORST:
-            break
-        at = before if left[3] <= right[3] else at
-        _merge_at(symbols, pairs, at)
-    return (
-        _enter(symbols, pairs, before, left, limits),
-        _enter(symbols, pairs, at, right, limits),
-    )
-
-
-@njit(cache=True)
-def _apply(symbols, pairs, entry, limits, buffers):  # pyright: ignore
-    """Merge a new piece at all its positions, in order.
-
-    Returns how many pairs, in `buffers[1]`, have become more frequent.
-    """
-    size, at = 0, pairs.heads[entry]
-    while at >= 0:
-        buffers[0, size] = at
-        size += 1
-        at = symbols.nexts[at]
-    buffers[0, :size].sort()
-    touched = 0
-    for number in range(size):
-        at = buffers[0, number]
-        if symbols.slots[at] == entry:
-            _merge_at(symbols, pairs, at)
-            for other in _settle(symbols, pairs, at, limits):
-                if other >= 0:
-                    buffers[1, touched] = other
-                    touched += 1
-    return touched
-
-
-@njit(cache=True)
-def _learn(symbols, pairs, heap, limits, rank, found, buffers):  # pyright: ignore
-    for number in range(len(found)):
-        entry = pop_best(symbols, pairs, heap, limits[2])
+    def _learn_one(self, found: NDArray[np.int64], limits: NDArray[np.int64]) -> tuple[int, int]:
+        """Learn one piece, which may wake older ones."""
+        entry, state = _find_next(self._pieces, self._pairs, self._heap, limits)
         if entry < 0:
-            return number
-        found[number, 0] = pairs.places[entry]
-        found[number, 1] = pairs.spans[entry]
+            return 0, state
+        entry, key = int(entry), int(self._pairs.keys[entry])
+        left, right = key >> 32, key & 0xFFFFFFFF
+        text = self._texts[left] + self._texts[right]
+        woken = self._sleepers.wake(text)
+        if not woken:
+            return self._learn_fast(found[:1], limits)
+        made, used = len(self._texts), int(self._pairs.used[ENTRIES])
+        found[0] = left, right, self._pairs.counts[entry]
+        drop_best(self._heap, self._pairs.keys)
+        _describe_next(self._pieces, left, right, made)
+        rules, state = self._make_rules(woken, text), (self._text, self._pieces, self._pairs)
+        apply_waking(*state, entry, (left, right, made), rules, limits)
+        _push_all(self._pairs, self._heap, used)
+        return 1, _DONE
+
+    def _make_rules(self, woken: list[Halves], text: str) -> NDArray[np.int64]:
+        """Ids of the halves and of the piece, and its rank, for each piece that `text` wakes."""
+        numbers = self._numbers | {text: len(self._texts)}
+        rules = [
+            (numbers[one.left], numbers[one.right], numbers[one.left + one.right], one.rank)
+            for one in woken
+        ]
+        return np.array(rules, np.int64)
+
+    def _name(self, found: NDArray[np.int64]) -> list[Merge]:
+        merges: list[Merge] = []
+        for left, right, count in found.tolist():
+            merges.append(Merge(self._texts[left], self._texts[right], count))
+            self._numbers[merges[-1].text] = len(self._texts)
+            self._texts.append(merges[-1].text)
+        return merges
+
+
+@njit(cache=True)
+def _find_next(pieces, pairs, heap, limits):  # pyright: ignore
+    """The best pair, or -1 and why there is none: none counts enough, or its merge lacks room."""
+    entry = find_best(heap, pairs.keys, pairs.counts, limits[1])
+    if entry < 0:
+        return entry, _EMPTY
+    size = np.int64(pairs.sizes[entry])
+    neighbours = 2 * min(size, len(pieces.lengths))
+    if pairs.used[ENTRIES] + neighbours > len(pairs.keys) or pairs.used[PLACES] + 2 * size > len(
+        pairs.places
+    ):
+        return np.int64(-1), _FULL
+    return entry, _DONE
+
+
+@njit(cache=True)
+def _describe_next(pieces, left, right, made):  # pyright: ignore
+    pieces.lengths[made] = pieces.lengths[left] + pieces.lengths[right]
+    pieces.anchored[made] = pieces.anchored[left] | pieces.anchored[right]
+
+
+@njit(cache=True)
+def _push_all(pairs, heap, begin):  # pyright: ignore
+    for entry in range(begin, pairs.used[ENTRIES]):
+        push(heap, pairs.keys, pairs.counts[entry], entry)
+
+
+@njit(cache=True)
+def _learn(text, pieces, pairs, heap, scratch, limits, made, found):  # pyright: ignore
+    """Learn until `found` is full or much work is done; returns how many, and why no more."""
+    work = np.int64(0)
+    for number in range(len(found)):
+        entry, state = _find_next(pieces, pairs, heap, limits)
+        if entry < 0 or work > _WORK:
+            return number, state
+        drop_best(heap, pairs.keys)
+        left = np.int64(pairs.keys[entry] >> _SHIFT)
+        right = np.int64(pairs.keys[entry] & _LOW)
+        found[number, 0], found[number, 1] = left, right
         found[number, 2] = pairs.counts[entry]
-        pairs.ranks[entry] = rank + number
-        touched = _apply(symbols, pairs, entry, limits, buffers)
-        for other in buffers[1, :touched]:
-            queue_pair(symbols, pairs, heap, other, limits[2])
-    return len(found)
+        _describe_next(pieces, left, right, made)
+        used = pairs.used[ENTRIES]
+        work += apply_merge(text, pieces, pairs, scratch, entry, (left, right, made), limits)
+        _push_all(pairs, heap, used)
+        made += 1
+    return len(found), _DONE

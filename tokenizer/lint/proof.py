@@ -1,9 +1,8 @@
 """Proof that every piece can be produced, and that other text is segmented as before.
 
 A BPE piece that cannot be built from two smaller pieces in order is dead: it costs two rows of
-the embeddings and never occurs (657 of the pieces that Chinese-LLaMA-2 added are dead).  A piece
-is alive exactly when its own text, without the dummy prefix, is encoded as the piece itself, and
-SentencePiece itself is asked.
+the embeddings and never occurs (657 of the pieces that Chinese-LLaMA-2 added are dead).  Why its
+own text decides that is argued in `tokenizer.lint.reach`.
 """
 
 from __future__ import annotations
@@ -14,39 +13,18 @@ from itertools import islice
 import sentencepiece
 
 from tokenizer.learning.characters import is_cjk_only
-from tokenizer.model import SPACE, ModelProto, PieceType
+from tokenizer.lint.reach import find_dead
+from tokenizer.model import ModelProto
 
 _BATCH = 4096
 
 
 def find_unreachable(model: ModelProto, start: int = 0) -> list[int]:
-    """Ids of the pieces, from `start` on, that are not the encoding of their own text.
+    """Ids of the pieces, from `start` on, that no text is encoded with.
 
-    Normalisation and the dummy prefix are left out; control, unknown and byte pieces are passed
-    over, because no text stands for them.
+    Control, unknown, unused and byte pieces are passed over, because no text stands for them.
     """
-    processor = _load_plain(model)
-    wanted = [
-        number
-        for number in range(start, len(model.pieces))
-        if model.pieces[number].type == PieceType.NORMAL
-    ]
-    dead: list[int] = []
-    for begin in range(0, len(wanted), _BATCH):
-        batch = wanted[begin : begin + _BATCH]
-        texts = [model.pieces[number].piece.replace(SPACE, " ") for number in batch]
-        encoded = processor.encode(texts, out_type=int, num_threads=1)
-        dead += [number for number, ids in zip(batch, encoded, strict=True) if ids != [number]]
-    return dead
-
-
-def _load_plain(model: ModelProto) -> sentencepiece.SentencePieceProcessor:
-    plain = type(model)()
-    plain.CopyFrom(model)
-    plain.normalizer_spec.precompiled_charsmap = b""
-    plain.normalizer_spec.add_dummy_prefix = False
-    plain.normalizer_spec.remove_extra_whitespaces = False
-    return sentencepiece.SentencePieceProcessor(model_proto=plain.SerializeToString())
+    return [dead.id for dead in find_dead(model, start)]
 
 
 def compare_lines(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +40,42 @@ class Tensor:
     begin: int
     end: int
 
-    def read_rows(self, first: int, last: int) -> bytes:
-        """The bytes of rows `first` to `last` of a matrix."""
-        width = (self.end - self.begin) // self.shape[0]
+    @property
+    def size(self) -> int:
+        """Bytes of the tensor."""
+        return self.end - self.begin
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row of a matrix."""
+        return self.size // self.shape[0]
+
+    def read_rows(self, first: int, last: int) -> NDArray[np.float32]:
+        """Rows `first` to `last` of a matrix, as numbers: [last - first, width]."""
+        return self._read(self.begin + first * self.row_bytes, last - first)
+
+    def take_rows(self, wanted: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The rows of some rising numbers; neighbours are read in one piece: [wanted, width]."""
+        found = np.empty((len(wanted), self.shape[1]), np.float32)
+        runs = np.flatnonzero(np.diff(wanted, prepend=-2, append=-2) != 1)
+        for begin, end in pairwise(runs):
+            first = int(wanted[begin])
+            found[begin:end] = self.read_rows(first, first + end - begin)
+        return found
+
+    def _read(self, begin: int, rows: int) -> NDArray[np.float32]:
         with self.file.open("rb") as file:
-            file.seek(self.begin + first * width)
-            return file.read((last - first) * width)
+            file.seek(begin)
+            data = file.read(rows * self.row_bytes)
+        if len(data) < rows * self.row_bytes:
+            raise TongwenError("the file is cut off", where=str(self.file))
+        return to_float32(data, self.dtype).reshape(rows, self.shape[1])
 
     def read_chunks(self) -> Iterator[bytes]:
         """All bytes, some megabytes at a time."""
         with self.file.open("rb") as file:
             file.seek(self.begin)
-            left = self.end - self.begin
+            left = self.size
             while left > 0:
                 data = file.read(min(left, _CHUNK))
                 if not data:
@@ -83,41 +108,61 @@ def _make_tensor(file: Path, base: int, name: str, entry: dict[str, Any]) -> Ten
     return Tensor(name, entry["dtype"], tuple(entry["shape"]), file, base + begin, base + end)
 
 
-def write_tensors(path: Path, parts: list[tuple[Tensor, bytes]]) -> int:
-    """Write tensors to a file; each may get rows after its own.
+@dataclass(frozen=True)
+class Grown:
+    """A tensor to copy, and the rows that follow its own.
+
+    Attributes:
+        rows: how many rows follow.
+        blocks: their bytes, made when they are written.
+    """
+
+    tensor: Tensor
+    rows: int = 0
+    blocks: Iterable[bytes] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tensor with its new rows."""
+        return self.tensor.size + (self.rows * self.tensor.row_bytes if self.rows else 0)
+
+    @property
+    def shape(self) -> list[int]:
+        """Shape with the new rows."""
+        first, *others = self.tensor.shape or (0,)
+        return [first + self.rows, *others] if self.rows else list(self.tensor.shape)
+
+
+def write_tensors(
+    path: Path, parts: Sequence[Grown], advance: Callable[[float], None] = lambda _: None
+) -> int:
+    """Write tensors to a file, a block at a time; each may get rows after its own.
 
     Args:
-        parts: a tensor to copy and the bytes of the rows that follow it.
+        advance: told the bytes written.
 
     Returns:
         Bytes of all tensors.
     """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     total = 0
-    for tensor, more in parts:
-        size = tensor.end - tensor.begin + len(more)
-        header[tensor.name] = {
-            "dtype": tensor.dtype,
-            "shape": _grown_shape(tensor, len(more)),
-            "data_offsets": [total, total + size],
+    for part in parts:
+        header[part.tensor.name] = {
+            "dtype": part.tensor.dtype,
+            "shape": part.shape,
+            "data_offsets": [total, total + part.size],
         }
-        total += size
+        total += part.size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        for tensor, more in parts:
-            for chunk in tensor.read_chunks():
-                file.write(chunk)
-            file.write(more)
+        for part in parts:
+            for block in chain(part.tensor.read_chunks(), part.blocks):
+                file.write(block)
+                advance(len(block))
+        assert file.tell() == 8 + len(text) + total, "the new rows are not as many as was said"
     return total
-
-
-def _grown_shape(tensor: Tensor, more: int) -> list[int]:
-    if not more:
-        return list(tensor.shape)
-    width = (tensor.end - tensor.begin) // tensor.shape[0]
-    return [tensor.shape[0] + more // width, *tensor.shape[1:]]
 
 
 def check_dtype(tensor: Tensor) -> None:

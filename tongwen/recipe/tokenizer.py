@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from tongwen.recipe.section import Positive, Section
 
-StartMethod = Literal["mean", "weighted", "gaussian"]
+StartInput = Literal["mean", "weighted", "late", "gaussian"]
+StartOutput = Literal["mean", "weighted", "prior", "gaussian"]
 
 
 class Comparison(Section):
@@ -47,16 +48,17 @@ class PieceFilter(Section):
 class Embeddings(Section):
     """`[tokenizer.embeddings]`: where the rows of new pieces start."""
 
-    input: StartMethod = "mean"
+    input: StartInput = "late"
     """Rows of the input embedding: `mean` of the base pieces of the same text, without the dummy
-    prefix; `weighted` by how often each of them occurs; `gaussian`: mean plus noise of the base's
-    covariance."""
-    output: StartMethod = "mean"
-    """The same for the output embedding."""
+    prefix; `weighted`: rare ones count more; `late`: each counts twice the one before it;
+    `gaussian`: mean plus noise of the base's covariance. Also those of a tied embedding."""
+    output: StartOutput = "prior"
+    """Rows of the output embedding: as above, or `prior`: mostly that of the first base piece,
+    moved so that the new piece is as much less likely than that as it is rarer in the text."""
     noise: Annotated[float, Field(ge=0)] = 0.1
     """Scale of the noise of `gaussian`, 1 is the base's own spread."""
-    match_norm: bool = True
-    """Scale each new row to the median norm of the base's rows."""
+    match_norm: bool = False
+    """Scale each new row to the median norm of the base's rows (before `prior` moves it)."""
 
 
 class Sweep(Section):
@@ -94,6 +96,8 @@ class Tokenizer(Section):
     """Languages whose documents the pieces are learned from."""
     punctuation_in_pieces: bool = True
     """Whether Chinese punctuation may join a piece."""
+    spaces_in_pieces: bool = True
+    """Whether the space in front of Chinese text may join a piece, as it does in English ones."""
     max_piece_length: Annotated[int, Field(ge=2, le=64)] = 16
     """Characters of the longest piece."""
     character_coverage: Annotated[float, Field(gt=0.9, le=1)] = 0.9995
@@ -102,13 +106,15 @@ class Tokenizer(Section):
     """A pair must occur so often (weighted) to become a piece."""
     max_characters: Positive = 200_000_000
     """At most so many characters are learned from (documents chosen by their id)."""
-    balance: Annotated[float, Field(ge=0, le=1)] = 1.0
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.25
     """Exponent on the size of each source: 1 counts every character alike, 0 every source."""
     weights: tuple[Weight, ...] = ()
-    candidates: Annotated[float, Field(ge=1, le=10)] = 2.0
+    candidates: Annotated[float, Field(ge=1, le=10)] = 3.0
     """So many times the new pieces are learned; the ones that pay are chosen among them."""
-    rounds: Annotated[int, Field(ge=0, le=20)] = 4
-    """How often pieces that do not pay give their places to others; 0: plain continued BPE."""
+    rounds: Annotated[int, Field(ge=0, le=20)] = 2
+    """How often pieces that do not pay give their places to others, at most; 0: plain BPE."""
+    agreement: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """1: a piece is worth its mean use; the lower, the more sources must use it."""
     lists: tuple[str, ...] = ()
     """Files with pieces to add: JSON lines of {"piece": ...}, plain lines, or another .model."""
     filter: PieceFilter = PieceFilter()

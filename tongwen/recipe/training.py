@@ -83,6 +83,22 @@ class Model(Section):
     init_std: Annotated[float, Field(gt=0)] = 0.02
     """Standard deviation of random weights."""
 
+    def count_parameters(self, num_pieces: int) -> int:
+        """Parameters with a vocabulary of that size; input and output embeddings are untied."""
+        width, head = self.hidden_size, self.hidden_size // self.num_attention_heads
+        attention = 2 * width * width + 2 * width * head * self.num_query_groups
+        layer = attention + 3 * width * self.ffn_hidden_size + 2 * width
+        return 2 * num_pieces * width + self.num_layers * layer + width
+
+    def count_attention(self, length: int) -> int:
+        """Operations that training a token of a sequence takes beside those of parameters.
+
+        Scores and their sums are 4 operations for each of the width's numbers and each of the
+        length / 2 positions before a token, and training takes three times the forward pass (the
+        PaLM paper, appendix B, with the causal half).
+        """
+        return 6 * self.num_layers * self.hidden_size * length
+
     @model_validator(mode="after")
     def _check_shape(self) -> Model:
         if self.hidden_size % self.num_attention_heads:
