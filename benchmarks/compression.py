@@ -93,7 +93,7 @@ def main() -> None:
     title = "Compression on unseen sources"
     if options.write:
         sys.argv = [_hide_folder(each) for each in sys.argv]  # the section shows the command
-        harness.write_section(options.results, "compression", title, body)
+        harness.write_section(options.results, options.section, title, body)
     else:
         print(body)
 
@@ -137,6 +137,7 @@ def _parse() -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="a key of [tokenizer], as a recipe has it: rounds=0, balance=0.5",
     )
+    parser.add_argument("--section", default="compression", help="its name in RESULTS.md")
     parser.add_argument("--write", action="store_true", help="into RESULTS.md")
     parser.add_argument("--results", type=Path, default=harness.RESULTS)
     return parser.parse_args()
