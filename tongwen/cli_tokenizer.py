@@ -143,7 +143,7 @@ def sweep(
     result = read_sweep(_build(recipe, "tokenizer/sweep", redo))
     if as_csv or as_json:
         names = [field.name for field in fields(Cost)]
-        rows = map(astuple, list_costs(result, model_shape or "recipe"))
+        rows = (astuple(cost) for cost in list_costs(result, model_shape or "recipe"))
         print_rows = tables.print_csv if as_csv else tables.print_json
         print_rows(names, rows)
     else:

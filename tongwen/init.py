@@ -264,7 +264,9 @@ ngram = 5                     # characters (Han) or words (space-separated scrip
 base = {base}
 size = {size}                  # pieces in all, base included; 69,104 = 16 x 4,319 suits TP 1-16
 languages = ["zh"]            # learned from documents in these languages
-punctuation_in_pieces = true  # Chinese punctuation may join a piece: about 6 % fewer tokens
+punctuation_in_pieces = true  # Chinese punctuation may join a piece
+spaces_in_pieces = true       # and so may the space in front of Chinese text
+balance = 0.25                # 1: every character counts alike, 0: every source
 max_piece_length = 16
 character_coverage = 0.9995   # rarer characters stay bytes
 min_count = 2
