@@ -29,11 +29,12 @@ import harness
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.alone import open_files
 from corpus.sources import Source
 from tokenizer.comparing.compare import Comparer, add_batches
 from tokenizer.comparing.rates import Rate, make_rates
 from tokenizer.comparing.segments import ChangeCounter
-from tokenizer.comparing.texts import open_documents, open_tokenizers, read_batches
+from tokenizer.comparing.texts import open_tokenizers, read_batches
 from tokenizer.encoding.encoder import Encoder
 from tokenizer.learning.build import build_pieces
 from tokenizer.learning.characters import make_kinds
@@ -78,14 +79,14 @@ class Made:
 def main() -> None:
     options = _parse()
     with contextlib.ExitStack() as stack:
-        train = stack.enter_context(open_documents(options.train))
+        train = stack.enter_context(open_files(options.train))
         sources = _list_sources(train)
         if options.folds:
             largest = sorted(sources, key=lambda name: (-sources[name], name))
             parts = [largest[number :: options.folds] for number in range(options.folds)]
             folds = [(_select(train, part, False), _select(train, part, True)) for part in parts]
         else:
-            test = stack.enter_context(open_documents(options.test))
+            test = stack.enter_context(open_files(options.test))
             _refuse_shared(set(sources), set(_list_sources(test)))
             folds = [(_select(train, [], False), _select(test, [], False))]
         body = measure_folds(options, folds)
@@ -203,7 +204,7 @@ def count_changes(base: Path, extended: Path, files: Sequence[str]) -> tuple[int
     if not files:
         return 0, 0
     counter = ChangeCounter(Encoder(base), Encoder(extended), [LANGUAGE])
-    with open_documents(files) as documents:
+    with open_files(files) as documents:
         for batch in read_batches(documents):
             counter.add(batch)
     found = counter.list_changes()

@@ -11,6 +11,7 @@ The rooms, in reading order:
                 paragraphs, cuts (boilerplate); curate (one call)
     counting    statistics, character_classes, tables, views; sql (questions to them)
     categories, audit
+    alone       documents of some files, without a recipe
     steps       the outputs
 """
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,39 +33,52 @@ _SHARED = (
 )
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """A compiled function that lets go of Python's lock; its machine code is kept."""
-    return _compile(function)
+class Compiler:
+    """Compiles functions of some files that are inlined in each other.
 
+    Args:
+        name: of the folder that their machine code is kept in.
+        home: folder of the files; `__pycache__` in it is tried first.
+        files: what a kernel may take functions and constants from.
+    """
 
-def part(function: Callable[..., Any]) -> Any:
-    """A function inside kernels that makes no array: those it gets belong to its caller."""
-    return _compile(function, _nrt=False, forceinline=True)
+    def __init__(self, name: str, home: Path, files: Iterable[Path]) -> None:
+        self._name, self._home, self._files = name, home, tuple(files)
 
+    def kernel(self, function: Callable[..., Any]) -> Any:
+        """A compiled function that lets go of Python's lock; its machine code is kept."""
+        return self._compile(function)
 
-def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    folder = _find_folder()
-    compiler = numba.njit(nogil=True, error_model="numpy", cache=folder is not None, **options)
-    before, config.CACHE_DIR = config.CACHE_DIR, str(folder or "")
-    try:
-        return compiler(function)
-    finally:
-        config.CACHE_DIR = before
+    def part(self, function: Callable[..., Any]) -> Any:
+        """A function inside kernels that makes no array: those it gets belong to its caller."""
+        return self._compile(function, _nrt=False, forceinline=True)
 
-
-@cache
-def _find_folder() -> Path | None:
-    """Beside the sources or in the user's cache; None where neither can be written."""
-    contents = b"".join((_HOME / f"{name}.py").read_bytes() for name in _SHARED)
-    digest = hashlib.blake2b(contents, digest_size=8).hexdigest()
-    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    places = [config.CACHE_DIR] if config.CACHE_DIR else [_HOME / "__pycache__", user]
-    for place in places:
+    def _compile(self, function: Callable[..., Any], **options: Any) -> Any:
+        cache = self.folder is not None
+        compiler = numba.njit(nogil=True, error_model="numpy", cache=cache, **options)
+        before, config.CACHE_DIR = config.CACHE_DIR, str(self.folder or "")
         try:
-            folder = Path(place).expanduser() / "tongwen" / f"kernels-{digest}"
-            folder.mkdir(parents=True, exist_ok=True)
-        except (OSError, RuntimeError):
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    return None
+            return compiler(function)
+        finally:
+            config.CACHE_DIR = before
+
+    @cached_property
+    def folder(self) -> Path | None:
+        """Beside the sources or in the user's cache; None where neither can be written."""
+        contents = b"".join(file.read_bytes() for file in self._files)
+        digest = hashlib.blake2b(contents, digest_size=8).hexdigest()
+        user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        places = [config.CACHE_DIR] if config.CACHE_DIR else [self._home / "__pycache__", user]
+        for place in places:
+            try:
+                folder = Path(place).expanduser() / "tongwen" / f"{self._name}-{digest}"
+                folder.mkdir(parents=True, exist_ok=True)
+            except (OSError, RuntimeError):
+                continue
+            if os.access(folder, os.W_OK):
+                return folder
+        return None
+
+
+compiler = Compiler("kernels", _HOME, (_HOME / f"{name}.py" for name in _SHARED))
+kernel, part = compiler.kernel, compiler.part

@@ -2,10 +2,10 @@
 
 Pieces are learned by continuing byte-pair encoding where the base model stopped, inside runs of
 Han characters, and appended after the base's own, so that ids and English text stay as they are.
-Reading order: `files` and `model` (the base), `learning` (`sources`, `learn`, `choose`, `build`: the
-pieces), `merge`, `export` and `megatron` (the files), `lint` (what is proven about them),
-`encoding` (text to ids), `comparing` (tokens per character, costs), `starting` (where the new rows
-start), `steps` (all of it).
+Reading order: `files` and `model` (the base), `learning` (`sources`, `learn`, `choose`, `build`:
+the pieces), `merge`, `export` and `megatron` (the files), `lint` (what is proven about them),
+`encoding` (text to ids), `comparing` (tokens per character, costs), `starting` (where the new
+rows start), `steps` (all of it).
 """
 
 from __future__ import annotations

@@ -13,22 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from reports.numbers import divide
-from reports.read.files import Row, find_optional, read_batches, read_rows
+from reports.read.files import Row, find_optional, read_batches, read_json, read_rows
 from tongwen.run import RunFolder
-
-PUBLISHED = (
-    ("LLaMA-2", 32_000, 1.205),
-    ("Colossal-LLaMA-2", 69_104, 0.659),
-    ("Chinese-LLaMA-2", 55_296, 0.668),
-    ("Baichuan", None, 0.678),
-    ("ChatGLM2", None, 0.645),
-    ("Atom", 65_000, 0.634),
-    ("TigerBot", 60_515, 0.630),
-    ("Qwen", 151_643, 0.578),
-    ("Baichuan2", 125_696, 0.570),
-    ("InternLM", 103_168, 0.566),
-)
-"""Name, pieces, tokens per character of Chinese: the table published with Colossal-LLaMA-2."""
 
 _DERIVED, _REFERENCE, _CHINESE = "Colossal-LLaMA-2", "Chinese-LLaMA-2", "zh"
 _SUMS = ("documents", "characters", "bytes", "tokens")
@@ -54,7 +40,7 @@ def read_compression(run: RunFolder) -> Row:
         "tokenizers": tokenizers,
         "reference": reference,
         "by_group": None if rows is None else _compare_groups(rows),
-        "published": _list_published(tokenizers or [], reference),
+        "published": _list_published(_read_published(run), tokenizers or [], reference),
     }
 
 
@@ -174,23 +160,26 @@ def _make_group(language: str, category: str, sums: dict[str, Counter[str]]) -> 
     }
 
 
-def _list_published(tokenizers: list[Row], reference: str | None) -> list[Row]:
+def _read_published(run: RunFolder) -> list[Row]:
+    """The table published with Colossal-LLaMA-2, as the comparison wrote it down."""
+    output, name = "tokenizer/comparison", "published.json"
+    return read_json(run, output, name) if find_optional(run, output, name) else []
+
+
+def _list_published(
+    published: list[Row], tokenizers: list[Row], reference: str | None
+) -> list[Row]:
     """The published table, with what was measured here for those that are there."""
-    known = {name: rate for name, _, rate in PUBLISHED}
     here = _measure_reference(tokenizers, reference)
     rows: list[Row] = []
-    for name, size, rate in PUBLISHED:
-        to_reference = rate / known[_REFERENCE]
+    for row in published:
+        name, to_reference = row["name"], row["to_reference"]
         measured, derived = _find_measured(tokenizers, name), False
         if measured is None and name == _DERIVED and here is not None:
             measured, derived = to_reference * here, True
         rows.append(
             {
-                "name": name,
-                "size": size,
-                "rate": rate,
-                "to_base": rate / known["LLaMA-2"],
-                "to_reference": to_reference,
+                **row,
                 "measured": measured,
                 "measured_to_reference": divide(measured, here),
                 "derived": derived,

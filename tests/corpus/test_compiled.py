@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from corpus import compiled
-folder = compiled._find_folder()
+folder = compiled.compiler.folder
 import pyarrow as pa
 from corpus import minhash
 print(folder, minhash(pa.array(["one two three"]), num_perm=16)[0].as_py()[0])

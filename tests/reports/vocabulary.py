@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tokenizer.comparing.published import list_published
+
 Row = dict[str, Any]
 WORDS = (
     *("我们", "中国", "人民", "可以", "没有", "一个", "这个", "什么", "时候", "工作", "问题"),
@@ -106,6 +108,7 @@ def write_comparison(
         others = {"by": "category", "language": "zh", "name": "x", "low": 0.1, "high": 0.2}
         intervals = [{**each, "tokenizer": name} for each in (bounds, others) for name in rates]
         write(out / "intervals.parquet", intervals)
+        (out / "published.json").write_text(json.dumps(list_published()), encoding="utf-8")
     sentence = {
         "language": "zh", "text": evil + "研究人员",
         "base": ["▁", "<0xE7>", "<0xA0>", "<0x94>", "人", "员", "在", "春", "天", evil],

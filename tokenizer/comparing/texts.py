@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
-from corpus.sources import Source, open_folder
-from corpus.steps import build_documents
+from corpus.alone import open_files
+from corpus.sources import Source
 from tokenizer.comparing.compare import Comparer, add_batches
 from tokenizer.comparing.counters import Counter, open_counter
 from tokenizer.comparing.rates import list_intervals
 from tokenizer.comparing.tiktoken import EXPRESSIONS
 from tongwen.errors import TongwenError
-from tongwen.recipe import parse_corpus_recipe
-from tongwen.run import RunFolder
 
 FILES = ("tokenizer.model", "tokenizer.json", "qwen.tiktoken")
 """What is looked for in a folder, in this order."""
 COLUMNS = ("text", "prompt", "category", "language", "source")
-
-
-@contextmanager
-def open_documents(paths: Sequence[str]) -> Iterator[Source]:
-    """The documents of some files, to be read as often as wanted.
-
-    They are read as by the corpus stage, into a temporary folder.
-
-    Raises:
-        TongwenError: a file cannot be read, or there is no document.
-    """
-    with tempfile.TemporaryDirectory(prefix="tongwen-texts-") as name:
-        folder = Path(name)
-        files = [path if "://" in path else str(Path(path).absolute()) for path in paths]
-        table = {"run": {"folder": name}, "corpus": {"inputs": [{"paths": files}]}}
-        build_documents(parse_corpus_recipe(table, home=folder), RunFolder(folder), folder)
-        yield open_folder(folder)
 
 
 def read_batches(documents: Source, columns: Sequence[str] = COLUMNS) -> Iterator[pa.RecordBatch]:
@@ -100,6 +79,6 @@ def compare_texts(
         TongwenError: a file cannot be read, or there is no document.
     """
     comparer = Comparer(counters, seed=seed, workers=workers)
-    with open_documents(paths) as documents:
+    with open_files(paths) as documents:
         add_batches(comparer, read_batches(documents))
     return comparer.finish(), list_intervals(comparer)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from corpus.sources import Source, open_folder
-from corpus.steps import build_documents
-from tongwen.recipe import parse_corpus_recipe
-from tongwen.run import RunFolder
+from corpus.alone import open_files
+from corpus.sources import Source
 
 
 @contextmanager
@@ -23,12 +19,8 @@ def open_texts(paths: Sequence[str], languages: Sequence[str] = ()) -> Iterator[
     Raises:
         TongwenError: a file cannot be read, or there is no document.
     """
-    with tempfile.TemporaryDirectory(prefix="tongwen-lint-") as name:
-        folder = Path(name)
-        files = [path if "://" in path else str(Path(path).absolute()) for path in paths]
-        table = {"run": {"folder": name}, "corpus": {"inputs": [{"paths": files}]}}
-        build_documents(parse_corpus_recipe(table, home=folder), RunFolder(folder), folder)
-        yield _read(open_folder(folder), frozenset(languages))
+    with open_files(paths) as documents:
+        yield _read(documents, frozenset(languages))
 
 
 def _read(documents: Source, languages: frozenset[str]) -> Iterator[str]:

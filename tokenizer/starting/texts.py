@@ -7,16 +7,12 @@ segments, so that the base and the extended tokenizer see the same text before e
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from corpus.sources import open_folder
-from corpus.steps import build_documents
-from tongwen.recipe import parse_corpus_recipe
-from tongwen.run import RunFolder
+from corpus.alone import open_files
 
 SEGMENT = 512
 """Characters that are seen at once."""
@@ -29,12 +25,8 @@ def sample_texts(files: Sequence[Path], characters: int) -> dict[str, list[str]]
     Raises:
         TongwenError: a file cannot be read, or there is no document in any.
     """
-    paths = [str(file.absolute()) for file in files]
-    with tempfile.TemporaryDirectory(prefix="tongwen-start-") as folder:
-        table = {"run": {"folder": folder}, "corpus": {"inputs": [{"paths": paths}]}}
-        recipe = parse_corpus_recipe(table, home=Path(folder))
-        build_documents(recipe, RunFolder(Path(folder)), Path(folder))
-        batches = (chunk.batch for chunk in open_folder(Path(folder)).read(_COLUMNS))
+    with open_files(files) as documents:
+        batches = (chunk.batch for chunk in documents.read(_COLUMNS))
         return choose_segments(batches, characters)
 
 
