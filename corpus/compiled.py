@@ -47,7 +47,8 @@ class Compiler:
 
     def kernel(self, function: Callable[..., Any]) -> Any:
         """A compiled function that lets go of Python's lock; its machine code is kept."""
-        return self._compile(function)
+        # Said, because one that is called from a `part` takes over its caller's choice.
+        return self._compile(function, _nrt=True)
 
     def part(self, function: Callable[..., Any]) -> Any:
         """A function inside kernels that makes no array: those it gets belong to its caller."""
