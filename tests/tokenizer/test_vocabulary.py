@@ -170,6 +170,37 @@ def test_size_below_the_base_is_refused(make_recipe, build, tmp_path: Path) -> N
         build(make_recipe(tmp_path / "run", size=32_000), "tokenizer/vocabulary")
 
 
+def test_a_language_that_the_corpus_lacks_is_refused(make_recipe, build, tmp_path: Path) -> None:
+    with pytest.raises(TongwenError, match="no document in 'ja'") as caught:
+        build(make_recipe(tmp_path / "run", languages=["ja"]), "tokenizer/vocabulary")
+    assert "zh (" in str(caught.value) and "en (" in str(caught.value)
+
+
+def test_lists_and_denylist_of_a_recipe_are_kept_to(make_recipe, build, tmp_path: Path) -> None:
+    listed, denied = tmp_path / "terms.jsonl", tmp_path / "denied.txt"
+    terms = ["讯飞星火", "hello", "讯飞星火"]
+    listed.write_text("".join(f'{{"piece": "{term}"}}\n' for term in terms), encoding="utf-8")
+    denied.write_text("# ours\n意大利\n", encoding="utf-8")
+    keys = {"lists": [str(listed)], "filter": {"denylist": str(denied)}}
+    folder = build(make_recipe(tmp_path / "run", **keys), "tokenizer/vocabulary")
+    pieces = {row["piece"]: row for row in pq.read_table(folder / "pieces.parquet").to_pylist()}
+    assert pieces["讯飞星火"]["kind"] == "list" and "意大利" not in pieces
+    left_out = pq.read_table(folder / "left_out.parquet").to_pylist()
+    rules = {row["piece"]: row["rule"] for row in left_out}
+    assert rules["意大利"] == "denylist"
+    assert (rules["hello"], rules["讯飞星火"]) == ("list:no-cjk", "list:duplicate")
+    assert find_unreachable(load_model(folder / "tokenizer.model")) == []
+
+
+def test_a_list_that_is_not_there_is_named_before_anything_runs(
+    make_recipe, build, tmp_path
+) -> None:
+    recipe = make_recipe(tmp_path / "run", lists=["nowhere.jsonl"])
+    with pytest.raises(TongwenError, match=r"there is no file .*nowhere\.jsonl"):
+        build(recipe, "tokenizer/vocabulary")
+    assert not (tmp_path / "run" / "corpus").exists()
+
+
 def test_corpus_too_small_says_what_it_supports(make_recipe, build, tmp_path: Path) -> None:
     with pytest.raises(TongwenError, match=r"the corpus supports [\d,]+ new pieces") as caught:
         build(make_recipe(tmp_path / "run", size=69_104), "tokenizer/vocabulary")
