@@ -21,16 +21,20 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import sentencepiece
 
 from corpus import read_kept
 from tokenizer import Encoder
 from tokenizer.files import resolve_model
+from tokenizer.model import SPACE, load_model
 from tongwen.recipe import Recipe, Train, load_recipe
 from tongwen.run import RunFolder
 
 CJK = [(0x2E80, 0x9FFF), (0xAC00, 0xD7FF), (0xF900, 0xFAFF), (0xFE30, 0xFE4F), (0xFF00, 0xFFEF)]
 CJK += [(0x20000, 0x3FFFF)]
 NUM_DOCUMENTS, NUM_PLACES = 20_000, 2_000
+INSIDE = (("\n", "\n"), ("Python", "(x)"), ("2024", "!\n"))
+"""What no Chinese piece joins with, around a piece."""
 
 
 def main() -> None:
@@ -57,14 +61,21 @@ def main() -> None:
 
 
 def check_reachable(run: RunFolder) -> tuple[bool, str]:
-    """Every added piece, encoded alone by sentencepiece (no dummy prefix), is one piece."""
+    """Every added piece is what sentencepiece makes of its text, alone and inside other text."""
     folder = run.finished("tokenizer/vocabulary")
     table = pq.read_table(folder / "pieces.parquet")
-    encoder = Encoder(folder / "tokenizer.model", prefix=False)
-    pieces, ids = table.column("piece").to_pylist(), table.column("id").to_numpy()
-    found, offsets = encoder.encode(pieces)
-    alone = (np.diff(offsets) == 1) & (found[offsets[:-1]] == ids)
-    return bool(alone.all()), f"{int((~alone).sum())} of {len(pieces):,}, size {encoder.size:,}"
+    model = load_model(folder / "tokenizer.model")
+    model.normalizer_spec.add_dummy_prefix = False
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    ids = table.column("id").to_pylist()
+    texts = [piece.replace(SPACE, " ") for piece in table.column("piece").to_pylist()]
+    alone = sum(found != [id] for id, found in zip(ids, processor.encode(texts), strict=True))
+    inside = 0
+    for left, right in INSIDE:
+        found = processor.encode([f"{left}{text}{right}" for text in texts])
+        inside += sum(id not in each for id, each in zip(ids, found, strict=True))
+    text = f"alone {alone}, inside other text {inside} of {len(texts):,} are not produced"
+    return alone + inside == 0, text
 
 
 def has_cjk(text: str) -> bool:

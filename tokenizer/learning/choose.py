@@ -40,13 +40,11 @@ class Choice:
     Attributes:
         dropped: the last one taken out comes last.
         dead: candidates that nothing produces once the others are gone.
-        worth: of the cheapest merge that stays: tokens saved in a character of text.
     """
 
     kept: list[str]
     dropped: list[str]
     dead: list[str]
-    worth: float
 
 
 def choose_pieces(
@@ -84,7 +82,7 @@ def choose_pieces(
     kept = pool.kept
     gone = set(kept) | dead
     rest = [text for text in dropped if text not in gone]
-    return Choice(kept, rest, [text for text in candidates if text in dead], pool.find_margin())
+    return Choice(kept, rest, [text for text in candidates if text in dead])
 
 
 def find_lost(base: ModelProto, texts: Sequence[str]) -> set[str]:
