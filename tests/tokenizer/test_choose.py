@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def base(base: ModelProto) -> ModelProto:
     return small
 
 
-def make_source(name: str, texts: dict[str, int]) -> Source:
+def make_source(name: str, texts: Mapping[str, int]) -> Source:
     counter = RunCounter(KINDS)
     for text, weight in texts.items():
         counter.add([text], 1000 * weight)
@@ -51,7 +52,7 @@ def make_source(name: str, texts: dict[str, int]) -> Source:
 
 sources_of_words = st.lists(
     st.dictionaries(
-        st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map("".join),
+        st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(lambda words: "".join(words)),
         st.integers(1, 9),
         min_size=2,
         max_size=12,
