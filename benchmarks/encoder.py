@@ -33,6 +33,7 @@ LABELS = {
     "hf": "tokenizers, encode_batch",
     "hf-fast": "tokenizers, encode_batch_fast",
 }
+_THREAD_ROUNDS = 11
 PACKAGES = ("numba", "numpy", "pyarrow", "sentencepiece", "tokenizers")
 NOTES = """
 MB are 10^6 bytes of UTF-8 text, seconds are CPU seconds of one core. "x ours" is how many times as
@@ -83,7 +84,8 @@ def measure_threads(options: argparse.Namespace, model: Path) -> dict[str, Any]:
     """Seconds by the wall of one thread and of two, on all the text."""
     language = "zh" if options.zh else "en"
     workers = start_workers(options, ["threads-1", "threads-2"], model, language)
-    costs = harness.interleave({each.name: each.run for each in workers}, options.rounds)
+    rounds = max(options.rounds, _THREAD_ROUNDS)
+    costs = harness.interleave({each.name: each.run for each in workers}, rounds)
     stop_workers(workers)
     walls = {name: [cost.wall for cost in rounds] for name, rounds in costs.items()}
     return {"model": str(model), "language": language, "walls": walls}
@@ -142,11 +144,12 @@ def format_ratios(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return harness.format_ratios(ours, theirs)
 
 
-def describe_threads(figures: dict[str, Any]) -> str:
-    one, two = figures["walls"]["threads-1"], figures["walls"]["threads-2"]
-    return (
-        f"Two threads take {harness.format_ratios(two, one).partition(' ')[0]} of the time of one."
-    )
+def describe_threads(threads: dict[str, Any]) -> str:
+    one, two = threads["walls"]["threads-1"], threads["walls"]["threads-2"]
+    ratios = [first / second for first, second in zip(one, two, strict=True)]
+    span = f"[{min(ratios):.2f}-{max(ratios):.2f}]"
+    name = f"{Path(threads['model']).name}, {LANGUAGES[threads['language']]}"
+    return f"Two threads, by the wall: {median(ratios):.2f} {span} times one ({name})."
 
 
 def serve(name: str, model: str, megabytes: str, *files: str) -> None:
