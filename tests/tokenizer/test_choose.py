@@ -116,25 +116,6 @@ def test_what_is_kept_can_be_produced_and_the_number_is_met(
     assert sorted(everything) == sorted(candidates)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(sources=sources_of_words)
-def test_the_first_one_out_is_the_one_that_saves_least(
-    base: ModelProto, sources: list[Source]
-) -> None:
-    """One source and the plain mean: a use saves a token, or a character's bytes but one."""
-    candidates = learn(base, sources[:1])
-    if len(candidates) < 2:
-        return
-    choice = choose_pieces(base, candidates, sources[:1], len(candidates) - 1, agreement=1.0)
-    uses = count_uses(append_pieces(base, candidates), sources[:1])[0, len(base.pieces) :]
-    saved = {
-        text: used * (len(text.encode()) - 1 if len(text) == 1 else 1)
-        for text, used in zip(candidates, uses.tolist(), strict=True)
-        if not find_lost(base, [each for each in candidates if each != text])
-    }
-    assert saved[choice.dropped[0]] == min(saved.values())
-
-
 def test_protected_pieces_and_what_they_are_made_of_stay(base: ModelProto) -> None:
     sources = [make_source("a", {"機器學習": 1, "鼴鼠饕餮": 500})]
     candidates = [*"機器學習鼴鼠饕餮", "機器", "學習", "鼴鼠", "饕餮", "機器學習"]
