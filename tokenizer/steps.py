@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from corpus import choose_held_out, read_kept
 from tokenizer.comparing.compare import measure_rate
@@ -22,7 +24,7 @@ from tokenizer.learning.learn import refuse_size
 from tokenizer.learning.left_out import describe_left_out, write_left_out
 from tokenizer.learning.lists import read_lists
 from tokenizer.learning.sampling import Read, read_held_out
-from tokenizer.learning.sources import Source, collect_sources, join_runs
+from tokenizer.learning.sources import Source, collect_sources
 from tokenizer.learning.weighting import UNIT
 from tokenizer.lint.lint import build_lint as write_lint
 from tokenizer.lint.proof import find_unreachable
@@ -31,7 +33,7 @@ from tokenizer.model import ModelProto, load_model
 from tokenizer.starting.embeddings import extend_model
 from tongwen.errors import TongwenError
 from tongwen.progress import say
-from tongwen.recipe import Recipe
+from tongwen.recipe import Recipe, Tokenizer
 from tongwen.record import Counts
 from tongwen.run import RunFolder
 
@@ -130,17 +132,21 @@ def _list_held_out(recipe: Recipe, run: RunFolder) -> pa.Array:
     return table.column("id").combine_chunks().cast(pa.string())
 
 
+def _make_kinds(section: Tokenizer) -> NDArray[np.uint8]:
+    return make_kinds(punctuation=section.punctuation_in_pieces, spaces=section.spaces_in_pieces)
+
+
 def _collect_sources(recipe: Recipe, run: RunFolder) -> list[Source]:
     section, read = recipe.tokenizer, _open_corpus(run)
-    kinds = make_kinds(punctuation=section.punctuation_in_pieces, spaces=section.spaces_in_pieces)
+    kinds = _make_kinds(section)
     sources = collect_sources(read, _list_held_out(recipe, run), section, kinds)
-    check_runs(join_runs(sources), section.languages)
+    check_runs(sum(source.size for source in sources), section.languages)
     return sources
 
 
 def _learn(recipe: Recipe, base: ModelProto, sources: list[Source]) -> Built:
     section = recipe.tokenizer
-    kinds = make_kinds(punctuation=section.punctuation_in_pieces, spaces=section.spaces_in_pieces)
+    kinds = _make_kinds(section)
     listed, rejects = read_lists(
         [recipe.resolve(path) for path in section.lists],
         {piece.piece for piece in base.pieces},

@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute
 
-from tokenizer.learning.runs import Runs
 from tokenizer.learning.sampling import Read
 from tongwen.errors import TongwenError
 
@@ -63,16 +62,16 @@ def check_languages(sizes: Mapping[str, Mapping[Group, int]], wanted: Iterable[s
         )
 
 
-def check_runs(runs: Runs, wanted: Iterable[str]) -> None:
+def check_runs(num_characters: int, wanted: Iterable[str]) -> None:
     """Refuse text that has no character to learn from.
 
     Args:
-        runs: of the documents of the wanted languages.
+        num_characters: in the runs of the documents of the wanted languages.
 
     Raises:
         TongwenError: there is none.
     """
-    if runs.num_characters == 0:
+    if num_characters == 0:
         names = ", ".join(map(repr, wanted))
         raise TongwenError(
             f"the documents in {names} hold no Chinese character, so no piece can be learned",
