@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from tongwen.cli_buckets import buckets_group
 from tongwen.cli_corpus import RecipeFile, corpus_group, open_corpus_recipe, open_recipe
 from tongwen.cli_tokenizer import tokenizer_group
 from tongwen.errors import TongwenError
@@ -142,10 +143,11 @@ def _group(stage: str, text: str) -> typer.Typer:
 
 app.add_typer(corpus_group, name="corpus")
 app.add_typer(tokenizer_group, name="tokenizer")
+app.add_typer(buckets_group, name="buckets")
 _groups = {
     "corpus": corpus_group,
     "tokenizer": tokenizer_group,
-    "buckets": _group("buckets", "Documents to balanced, packed Megatron shards."),
+    "buckets": buckets_group,
     "train": _group("train", "Train the stages with Megatron-Core."),
     "reports": _group("reports", "The page that shows all of it."),
 }

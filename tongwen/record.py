@@ -51,7 +51,12 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Record:
-    """What `record.json` holds."""
+    """What `record.json` holds.
+
+    Attributes:
+        identity: of an amended output, the `content` it had before; empty otherwise.
+        changes: of an amended output, what was done to it, oldest first.
+    """
 
     kind: str
     fingerprint: str
@@ -62,6 +67,8 @@ class Record:
     versions: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     peak_memory_bytes: int = 0
+    identity: str = ""
+    changes: list[dict[str, Any]] = field(default_factory=list)
     format: int = FORMAT
 
     @property
@@ -71,7 +78,12 @@ class Record:
 
     @property
     def content(self) -> str:
-        """SHA-256 over the names and hashes of the files: the identity of what was made."""
+        """SHA-256 over the names and hashes of the files: the identity of what was made.
+
+        An amended output keeps its first one, so that what was begun with it can go on.
+        """
+        if self.identity:
+            return self.identity
         lines = [f"{name} {sha256}" for name, sha256 in sorted(self.files_with_hash.items())]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -168,13 +180,13 @@ def produce(
             fingerprint=mark,
             config=dict(config),
             inputs=dict(inputs),
-            files=_list_files(work),
+            files=list_files(work),
             counts=counts,
             versions=_versions(),
             seconds=round(time.monotonic() - started, 3),
             peak_memory_bytes=_peak_memory(),
         )
-        _publish(work, folder, record)
+        publish(work, folder, record)
     except Exception as error:
         if _is_disk_full(error):
             raise _disk_full(work, keep=resumable) from error
@@ -192,7 +204,8 @@ def _prepare(work: Path, mark: str, *, resumable: bool) -> None:
     write_text(note, mark)
 
 
-def _publish(work: Path, folder: Path, record: Record) -> None:
+def publish(work: Path, folder: Path, record: Record) -> None:
+    """Write the record into a finished work folder and put it in its place."""
     text = json.dumps(asdict(record), indent=1, ensure_ascii=False, sort_keys=True)
     write_text(work / RECORD, text + "\n")
     _flush(work)
@@ -220,7 +233,8 @@ def _flush(folder: Path) -> None:
         os.close(handle)
 
 
-def _list_files(work: Path) -> dict[str, FileEntry]:
+def list_files(work: Path) -> dict[str, FileEntry]:
+    """Flush every file below a folder to disk and identify it."""
     entries: dict[str, FileEntry] = {}
     for path in sorted(path for path in work.rglob("*") if path.is_file()):
         name = path.relative_to(work)

@@ -33,6 +33,7 @@ TABLES: tuple[tuple[str, type[recipe.Section]], ...] = (
     ("[buckets]", recipe.Buckets),
     ("[[stages]]", recipe.Stage),
     ("[[stages.mixture]]", recipe.Part),
+    ("[stages.curriculum]", recipe.Curriculum),
     ("[model]", recipe.Model),
     ("[train]", recipe.Train),
     ("[reports]", recipe.Reports),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tongwen.amend import recover
 from tongwen.errors import TongwenError
 from tongwen.record import Record, read_record
 
@@ -47,4 +48,6 @@ class RunFolder:
 
     def record(self, name: str) -> Record | None:
         """The record of an output; None while it is not finished."""
-        return read_record(self.path(name))
+        folder = self.path(name)
+        recover(folder)
+        return read_record(folder)

@@ -37,7 +37,7 @@ from tongwen.recipe.tokenizer import (
     Tokenizer,
     Weight,
 )
-from tongwen.recipe.training import Model, Part, Stage, Train
+from tongwen.recipe.training import Curriculum, Model, Part, Stage, Train
 
 __all__ = [
     "Audit",
@@ -47,6 +47,7 @@ __all__ = [
     "Comparison",
     "Corpus",
     "CorpusRecipe",
+    "Curriculum",
     "Duplicates",
     "Embeddings",
     "Engine",

@@ -12,8 +12,8 @@ from tongwen.recipe.section import Name, Positive, Section, Share
 class Part(Section):
     """`[[stages.mixture]]`: a share of a stage's tokens and the documents it is taken from."""
 
-    share: Share
-    """Of the stage's tokens; the shares of a stage add up to 1."""
+    share: Share | None = None
+    """Of the stage's tokens; parts without one divide what is left, as the corpus has them."""
     languages: tuple[str, ...] = ()
     """Empty: every language."""
     categories: tuple[str, ...] = ()
@@ -22,6 +22,25 @@ class Part(Section):
     """`qa` documents have a prompt; empty: both."""
     max_epochs: Annotated[float, Field(ge=1)] = 1.0
     """How often a document may be used at most, where the corpus is smaller than the share."""
+    temperature: Annotated[float, Field(ge=1, le=100)] = 1.0
+    """Between its categories and languages: 1 as the corpus has them, more is evener."""
+
+
+class Curriculum(Section):
+    """`[stages.curriculum]`: documents in an order other than by chance, in every category."""
+
+    by: str
+    """`length` (tokens of a document), or a column of `table`."""
+    table: str | None = None
+    """A Parquet file with `id` and that column; documents without a value come last."""
+    descending: bool = False
+    """The largest values first."""
+
+    @model_validator(mode="after")
+    def _check_table(self) -> Curriculum:
+        if (self.by == "length") != (self.table is None):
+            raise ValueError('by = "length" takes no table, and any other column needs one')
+        return self
 
 
 class Stage(Section):
@@ -38,6 +57,7 @@ class Stage(Section):
     buckets: Positive = 8
     """Buckets of the stage, each with one bin of every category."""
     mixture: tuple[Part, ...] = ()
+    curriculum: Curriculum | None = None
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """The highest, reached at the end of the warm-up."""
     min_learning_rate: Annotated[float, Field(ge=0)] = 1e-5
@@ -53,12 +73,21 @@ class Stage(Section):
     def _check_mixture(self) -> Stage:
         if self.done_by == "run" and not self.mixture:
             raise ValueError("a stage that is run needs at least one [[stages.mixture]]")
-        total = sum(part.share for part in self.mixture)
-        if self.mixture and abs(total - 1) > 1e-6:
-            raise ValueError(f"the shares of the mixture add up to {total:g}, not to 1")
+        self._check_shares()
         if self.min_learning_rate > self.learning_rate:
             raise ValueError("min_learning_rate is above learning_rate")
         return self
+
+    def _check_shares(self) -> None:
+        total = sum(part.share for part in self.mixture if part.share is not None)
+        is_open = any(part.share is None for part in self.mixture)
+        if is_open and total >= 1 - 1e-6:
+            raise ValueError(
+                f"the shares of the mixture add up to {total:g} and leave nothing to the part "
+                "without a share"
+            )
+        if self.mixture and not is_open and abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares of the mixture add up to {total:g}, not to 1")
 
 
 class Model(Section):

@@ -1,0 +1,1 @@
+"""Which documents a stage uses: its mixture, in tokens."""

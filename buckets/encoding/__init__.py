@@ -1,0 +1,1 @@
+"""Documents to token ids on disk, once, in bounded memory."""

@@ -1,0 +1,1 @@
+"""Which bucket every document goes to: bins of equal tokens, in order."""

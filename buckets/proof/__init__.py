@@ -1,0 +1,1 @@
+"""What shows that the buckets are what they should be."""
