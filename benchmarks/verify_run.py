@@ -124,7 +124,7 @@ def check_shards(recipe: Recipe, run: RunFolder) -> tuple[bool, str]:
     places = wrong = 0
     for stage in recipe.trained_stages:
         folder = run.finished(f"buckets/{stage.name}")
-        plan = pq.read_table(folder / "plan.parquet")
+        plan = pq.read_table(folder / "plan")
         whole = plan.filter(np.asarray(plan.column("start")) == 0)
         chosen = np.random.default_rng(0).permutation(whole.num_rows)[:NUM_PLACES]
         rows = whole.take(np.sort(chosen)).to_pylist()

@@ -1,9 +1,10 @@
 """buckets: documents and a tokenizer in, balanced and packed Megatron shards out.
 
 A bucket is one shard that holds one bin of every category x language, so that every stretch of
-training sees the whole mixture.  Reading order: `candidates` (which documents there are), `tokens`
-(their ids), `mixture` (which are used), `plan` (which bucket), `packing` (which sequence), `shards`
-(the files), `writing` and `tables` (all of them), `held_out` (the evaluation), `steps` (the run).
+training sees the whole mixture.  Rooms, in the order of the work: `choosing` (which documents, how
+many tokens), `encoding` (their ids on disk), `planning` (which bucket), `packing` (which sequence),
+`shards` (the files), `building` (all of it), `lineage` (where every token is, and changes of that),
+`proof` (that all of it is so); `held_out` (the evaluation), `steps` (the run).
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from buckets.mixture import choose_documents
-    from buckets.packing import Packing, pack_documents
-    from buckets.plan import assign_buckets
+    from buckets.building import build_buckets
+    from buckets.packing import Packing, pack_bucket
     from buckets.shards import Mode, PackedSequence, ShardReader, ShardWriter, choose_dtype
 
 _HOMES = {
@@ -23,10 +23,9 @@ _HOMES = {
     "Packing": "packing",
     "ShardReader": "shards",
     "ShardWriter": "shards",
-    "assign_buckets": "plan",
-    "choose_documents": "mixture",
+    "build_buckets": "building",
     "choose_dtype": "shards",
-    "pack_documents": "packing",
+    "pack_bucket": "packing",
 }
 
 __all__ = [
@@ -35,10 +34,9 @@ __all__ = [
     "Packing",
     "ShardReader",
     "ShardWriter",
-    "assign_buckets",
-    "choose_documents",
+    "build_buckets",
     "choose_dtype",
-    "pack_documents",
+    "pack_bucket",
 ]
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from buckets.encoding import Encoder
 from buckets.shards import LEARN, OPENS, PADDING, Run, ShardWriter
-from buckets.tokens import Encoder
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tongwen.errors import TongwenError
-from tongwen.recipe import CorpusRecipe, Recipe
+from tongwen.recipe import CorpusRecipe, Recipe, Stage
 from tongwen.record import Counts
 from tongwen.run import RunFolder
 
@@ -191,9 +191,11 @@ def _bucket_steps(recipe: Recipe) -> Iterator[Step]:
         "buckets/held_out", "buckets.steps:build_held_out", {"buckets": held_out}, needs, files
     )
     for stage in recipe.trained_stages:
-        config = {
+        config: dict[str, Any] = {
             "buckets": _dump(recipe.buckets),
-            "stage": _dump(stage, "name", "vocabulary", "tokens", "buckets", "mixture"),
+            "stage": _dump(
+                stage, "name", "vocabulary", "tokens", "buckets", "mixture", "curriculum"
+            ),
             "seed": recipe.run.seed,
         }
         yield Step(
@@ -201,9 +203,24 @@ def _bucket_steps(recipe: Recipe) -> Iterator[Step]:
             "buckets.steps:build_stage",
             config,
             needs=needs,
-            files=files,
+            files=(*files, *_curriculum_files(recipe, stage)),
+            resumable=True,
             arguments=(("stage", stage.name),),
         )
+
+
+def _curriculum_files(recipe: Recipe, stage: Stage) -> tuple[Path, ...]:
+    if stage.curriculum is None or stage.curriculum.table is None:
+        return ()
+    path = recipe.resolve(stage.curriculum.table)
+    if not path.is_file():
+        raise TongwenError(
+            f"there is no file {path}",
+            where=f"stages.{stage.name}.curriculum.table",
+            expected=f"a Parquet table with id and {stage.curriculum.by}",
+            do="correct the path; a relative one starts at the recipe's folder",
+        )
+    return (path,)
 
 
 def _train_steps(recipe: Recipe) -> Iterator[Step]:
@@ -235,13 +252,15 @@ def _extension_step(recipe: Recipe, before: str) -> Step:
 
 
 def _training_step(recipe: Recipe, name: str, before: str) -> Step:
+    from train.job import select_stage
+
     stage = next(stage for stage in recipe.stages if stage.name == name)
     model = _dump(recipe.model)
     model.pop("base")
     config = {
         "model": model,
         "train": _dump(recipe.train),
-        "stage": _dump(stage),
+        "stage": select_stage(_dump(stage)),
         "sequence_length": recipe.buckets.sequence_length,
         "seed": recipe.run.seed,
     }

@@ -25,6 +25,7 @@ from tongwen.errors import TongwenError
 from tongwen.record import write_text
 from train.job import Job
 from train.metrics import Position
+from train.stream import Stream
 
 _KEPT = 2
 _SHARDING = {"distrib_optim_sharding_type": "fully_reshardable"}
@@ -47,7 +48,7 @@ def _describe(
 
 
 def save_checkpoint(
-    model: GPTModel, optimizer: MegatronOptimizer, job: Job, position: Position
+    model: GPTModel, optimizer: MegatronOptimizer, job: Job, position: Position, stream: Stream
 ) -> None:
     """Write a checkpoint; every rank calls this."""
     folder = job.out / "checkpoints"
@@ -61,7 +62,7 @@ def save_checkpoint(
     dist_checkpointing.save(_describe(model, optimizer, job, loading=False), str(partial))
     dist.barrier()
     if dist.get_rank() == 0:
-        table = {**asdict(position), "fingerprint": job.fingerprint}
+        table = {**asdict(position), "fingerprint": job.fingerprint, "stream": asdict(stream)}
         write_text(partial / "state.json", json.dumps(table) + "\n")
         partial.rename(place)
         for old in _list_complete(folder)[:-_KEPT]:
@@ -77,15 +78,20 @@ def _start_no_manager() -> None:
         module._results_queue = queue.SimpleQueue()
 
 
-def load_checkpoint(model: GPTModel, optimizer: MegatronOptimizer, job: Job) -> Position:
-    """Go on from the newest complete checkpoint; returns where it is (the start, if there is none).
+def load_checkpoint(
+    model: GPTModel, optimizer: MegatronOptimizer, job: Job
+) -> tuple[Position, Stream | None]:
+    """Go on from the newest complete checkpoint.
+
+    Returns:
+        Where it is and what it had read from; the start and None if there is no checkpoint.
 
     Raises:
         TongwenError: it belongs to another training.
     """
     found = _find_newest(job)
     if found is None:
-        return Position()
+        return Position(), None
     table = json.loads((found / "state.json").read_text(encoding="utf-8"))
     if table.pop("fingerprint") != job.fingerprint:
         raise TongwenError(
@@ -94,11 +100,12 @@ def load_checkpoint(model: GPTModel, optimizer: MegatronOptimizer, job: Job) -> 
             expected="the job it was written by",
             do=f"remove {found.parent} to start this training from its beginning",
         )
+    stream = Stream.from_lists(table.pop("stream"))
     wanted = _describe(model, optimizer, job, loading=True)
     state: Any = dist_checkpointing.load(wanted, str(found))
     model.load_state_dict(state["model"], strict=True)
     optimizer.load_state_dict(state["optimizer"])
-    return Position(**table)
+    return Position(**table), stream
 
 
 def _find_newest(job: Job) -> Path | None:

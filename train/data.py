@@ -1,10 +1,8 @@
-"""From shards to batches: which sequence belongs to which iteration, and what the model is given.
+"""From shards to batches: the sequences of a stage, and what the model is given.
 
-Sequences are counted through the buckets in their order.  Iteration i takes [i G, (i + 1) G) of
-G = global_batch_size, whatever the layout; within it, micro-batch m of data-parallel rank r takes
-M = micro_batch_size of them from (m R + r) M on, where R is the number of such ranks.  With G = 8,
-M = 2, R = 2: rank 0 has 0 1, 4 5 and rank 1 has 2 3, 6 7.  The last iteration is filled up with
-sequences of padding.  A batch depends on its place alone, so there is no data state to save.
+Which sequence belongs to which iteration, micro-batch and rank says `buckets.schedule`.  The last
+iteration is filled up with sequences of padding.  A batch depends on its place alone, so there is
+no data state to save.
 
 Labels are the next tokens.  A label bears loss if the shard says so (`learn`) and it does not open
 a document: the last token of one document does not predict the first one of the next.
@@ -12,7 +10,7 @@ a document: the last token of one document does not predict the first one of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +18,12 @@ import numpy as np
 import torch
 from megatron.core.packed_seq_params import PackedSeqParams
 
+from buckets.schedule import Slice
 from buckets.shards import PackedSequence, ShardReader
 from tongwen.errors import TongwenError
 from train.model import Engine
+
+__all__ = ["Batch", "Sequences", "Slice", "hide_others", "make_batch"]
 
 
 class Sequences:
@@ -48,6 +49,11 @@ class Sequences:
 
     def __len__(self) -> int:
         return int(self._ends[-1])
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Sequences of each shard."""
+        return tuple(len(reader) for reader in self._readers)
 
     def bucket_of(self, index: int) -> int:
         """Number of the shard that sequence `index` lies in (of the last one, beyond the end)."""
@@ -143,24 +149,3 @@ def _pack(opens_BS: np.ndarray, engine: Engine) -> PackedSeqParams:
         max_seqlen_q=longest,
         max_seqlen_kv=longest,
     )
-
-
-@dataclass(frozen=True)
-class Slice:
-    """This rank's part of every global batch."""
-
-    global_batch_size: int
-    micro_batch_size: int
-    rank: int
-    num_ranks: int
-
-    @property
-    def num_micro_batches(self) -> int:
-        return self.global_batch_size // (self.micro_batch_size * self.num_ranks)
-
-    def indices(self, iteration: int) -> Iterator[list[int]]:
-        """Sequences of each micro-batch of an iteration (0-based)."""
-        first = iteration * self.global_batch_size
-        for micro in range(self.num_micro_batches):
-            start = first + (micro * self.num_ranks + self.rank) * self.micro_batch_size
-            yield list(range(start, start + self.micro_batch_size))

@@ -18,6 +18,8 @@ from tongwen.record import write_text
 from train.shape import LlamaShape
 
 _SHARED_WITH_RESULT = ("shape", "train", "stage", "seed", "sequence_length", "inputs")
+_ONLY_OF_BUCKETS = ("mixture", "tokens", "buckets", "curriculum")
+"""Keys of a stage that act through its shards alone; a remix changes them while it is trained."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Job:
         out: folder of the results.
         tokenizer_files: copied beside the exported weights.
         inputs: identity of what is read (the fingerprint covers it, paths are not covered).
+        hashes: of each shard, as the buckets' record has it; empty where nothing is recorded.
+        taken: numbers of the shards that a takedown has changed.
     """
 
     shape: LlamaShape
@@ -46,11 +50,17 @@ class Job:
     seed: int
     sequence_length: int
     inputs: str = ""
+    hashes: tuple[str, ...] = ()
+    taken: tuple[int, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that changes the result; a checkpoint is resumed only if it is equal."""
+        """SHA-256 of all that changes the result; a checkpoint is resumed only if it is equal.
+
+        What a stage's shards hold is not in it: checkpoints note that themselves (`stream`).
+        """
         table = {key: value for key, value in _dump(self).items() if key in _SHARED_WITH_RESULT}
+        table["stage"] = select_stage(table["stage"])
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -61,6 +71,11 @@ class Job:
     def dtype(self) -> str:
         """Type of the exported weights."""
         return "bfloat16" if self.train.precision == "bf16" else "float32"
+
+
+def select_stage(stage: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a stage that a training depends on, beside its shards."""
+    return {key: value for key, value in stage.items() if key not in _ONLY_OF_BUCKETS}
 
 
 def _dump(job: Job) -> dict[str, Any]:
@@ -98,6 +113,8 @@ def read_job(path: Path) -> Job:
             table[name] = Path(table[name])
         for name in ("shards", "tokenizer_files"):
             table[name] = tuple(Path(item) for item in table[name])
+        for name in ("hashes", "taken"):
+            table[name] = tuple(table[name])
         sections = {
             "shape": LlamaShape(**table.pop("shape")),
             "train": Train.model_validate(table.pop("train")),

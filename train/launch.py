@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tongwen.errors import TongwenError
+from tongwen.lock import hold
 from tongwen.progress import Advance, progress, say
 from train.job import Job, write_job
 from train.orphans import PARENT
@@ -42,8 +43,29 @@ def run_job(job: Job) -> None:
     """Run a job to its end.
 
     Raises:
-        TongwenError: a worker ended otherwise; the message has the end of its log.
+        TongwenError: a worker ended otherwise (the message has the end of its log), another
+            command trains in the same folder, or one is changing the shards.
     """
+    job.out.mkdir(parents=True, exist_ok=True)
+    shards = job.shards[0].parent
+    with hold(job.out) as free, hold(shards, shared=True) as unchanging:
+        if not free:
+            raise _in_use("another command trains this stage already", job.out)
+        if not unchanging:
+            raise _in_use("the stage's buckets are being changed", shards)
+        _run_workers(job)
+
+
+def _in_use(what: str, folder: Path) -> TongwenError:
+    return TongwenError(
+        what,
+        where=str(folder),
+        expected="a folder that nobody else uses",
+        do="wait for the other command to end, then run again",
+    )
+
+
+def _run_workers(job: Job) -> None:
     path = write_job(job)
     for old in [*job.logs.glob("error-*"), job.logs / "progress.jsonl"]:
         old.unlink(missing_ok=True)

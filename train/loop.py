@@ -42,6 +42,7 @@ from train.model import (
 from train.optimizer import build_optimizer, set_rates, wrap_gradients
 from train.schedule import learning_rate
 from train.shape import check_vocabulary
+from train.stream import Stream, check_stream
 
 _TIMEOUT = timedelta(minutes=30)
 
@@ -55,6 +56,7 @@ class Trainer:
         wrapped: the same with precision and gradient buffers around it.
         recorder: on worker 0 only.
         num_iterations: of the stage.
+        stream: the shards that the sequences come from, as a checkpoint notes them.
     """
 
     job: Job
@@ -67,6 +69,7 @@ class Trainer:
     slice: Slice
     recorder: Recorder | None
     num_iterations: int
+    stream: Stream
 
 
 def train(job: Job) -> None:
@@ -117,8 +120,10 @@ def _prepare(job: Job, engine: Engine) -> tuple[Trainer, Position]:
         freeze_layers(model)
     wrapped = wrap_gradients(wrap_precision(model, config), config, job.train)
     optimizer = build_optimizer(wrapped, config, job.train, job.stage)
-    position = load_checkpoint(model, optimizer, job)
+    position, before = load_checkpoint(model, optimizer, job)
     sequences = Sequences(job.shards, job.sequence_length, job.shape.num_pieces)
+    stream = Stream(sequences.counts, job.hashes or ("",) * len(job.shards))
+    _check_stream(job, before, stream, position)
     num_iterations = math.ceil(len(sequences) / job.train.global_batch_size)
     trainer = Trainer(
         job=job,
@@ -131,8 +136,25 @@ def _prepare(job: Job, engine: Engine) -> tuple[Trainer, Position]:
         slice=_own_slice(job),
         recorder=Recorder(job, position, num_iterations) if dist.get_rank() == 0 else None,
         num_iterations=num_iterations,
+        stream=stream,
     )
+    if before is not None and before != stream and trainer.recorder is not None:
+        trainer.recorder.record_change(position, before, stream)
     return trainer, position
+
+
+def _check_stream(job: Job, before: Stream | None, now: Stream, position: Position) -> None:
+    """Raise where shards are others now that were begun, or where nothing is left to train on."""
+    read = position.iteration * job.train.global_batch_size
+    if before is not None:
+        check_stream(before, now, read, job.taken)
+    if read and read >= now.total:
+        raise TongwenError(
+            f"{read:,} sequences were read already, and the buckets have {now.total:,} now",
+            where=str(job.shards[0].parent),
+            expected="sequences after those that were read",
+            do="give the stage more tokens and buckets: tongwen buckets remix RECIPE",
+        )
 
 
 def _own_slice(job: Job) -> Slice:
@@ -221,6 +243,6 @@ def _evaluate_and_save(trainer: Trainer, position: Position) -> None:
     if iteration % settings.checkpoint_every == 0 and not last:
         if trainer.recorder is not None:
             position = replace(position, metrics_bytes=trainer.recorder.metrics_bytes)
-        save_checkpoint(trainer.model, trainer.optimizer, trainer.job, position)
+        save_checkpoint(trainer.model, trainer.optimizer, trainer.job, position, trainer.stream)
         if trainer.recorder is not None:
             trainer.recorder.restart_clock()

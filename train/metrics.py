@@ -12,10 +12,12 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from train.job import Job
+from train.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Recorder:
 
     def __init__(self, job: Job, position: Position, num_iterations: int) -> None:
         self._stage, self._num_iterations = job.stage.name, num_iterations
+        self._taken = set(job.taken)
         self._cut(job.out, position)
         self._metrics = (job.out / "metrics.jsonl").open("a", encoding="utf-8", newline="\n")
         self._timings = (job.out / "timings.jsonl").open("a", encoding="utf-8", newline="\n")
@@ -108,6 +111,28 @@ class Recorder:
             position.iteration, note=f"iteration {position.iteration:,}: bits per character {bits}"
         )
         self._last = time.monotonic()
+
+    def record_change(self, position: Position, before: Stream, now: Stream) -> None:
+        """After a start over other shards than the checkpoint had before it."""
+        changed = [
+            number
+            for number, (old, new) in enumerate(zip_longest(before.shards, now.shards))
+            if old != new
+        ]
+        values = {
+            "buckets": changed,
+            "sequences_before": before.total,
+            "sequences": now.total,
+            "iterations": self._num_iterations,
+        }
+        # A takedown puts padding in the place of texts; anything else is another mixture.
+        event = "forget" if set(changed) <= self._taken else "remix"
+        self._write(event, position, values)
+        self._report(
+            position.iteration,
+            note=f"iteration {position.iteration:,}: other buckets from here on, "
+            f"{now.total:,} sequences instead of {before.total:,}",
+        )
 
     def restart_clock(self) -> None:
         """What was done since the last step does not count for the next one."""

@@ -21,6 +21,7 @@ from train.folder import check_folder, check_shape, write_random_model
 from train.job import Job
 from train.launch import run_job
 from train.shape import LlamaShape, check_vocabulary
+from train.shards import check_files, check_vocabulary_of, hash_shards, list_taken
 
 _TOKENIZER_FILES = (
     "tokenizer.model",
@@ -65,6 +66,12 @@ def make_job(recipe: Recipe, run: RunFolder, out: Path, *, stage: Stage, before:
     start = _find_start(recipe, run, out, before, wanted)
     shape = check_shape(start, wanted)
     check_folder(start, shape)
+    buckets = run.finished(f"buckets/{stage.name}")
+    record = run.record(f"buckets/{stage.name}")
+    assert record is not None
+    check_vocabulary_of(run, record)
+    check_files(buckets, record, out / "logs")
+    shards = _list_shards(buckets)
     held_out = run.finished("buckets/held_out")
     files = [folder / name for name in _TOKENIZER_FILES]
     length = recipe.buckets.sequence_length
@@ -72,7 +79,7 @@ def make_job(recipe: Recipe, run: RunFolder, out: Path, *, stage: Stage, before:
         shape=_declare_length(shape, length),
         train=recipe.train,
         stage=stage,
-        shards=_list_shards(run.finished(f"buckets/{stage.name}")),
+        shards=shards,
         held_out=held_out / stage.vocabulary,
         held_out_table=held_out / "held_out.parquet",
         start=start,
@@ -81,6 +88,8 @@ def make_job(recipe: Recipe, run: RunFolder, out: Path, *, stage: Stage, before:
         seed=recipe.run.seed,
         sequence_length=length,
         inputs=_identify_inputs(run, stage, before),
+        hashes=hash_shards(record, shards),
+        taken=list_taken(record),
     )
 
 
@@ -124,7 +133,7 @@ def _list_shards(folder: Path) -> tuple[Path, ...]:
 def _identify_inputs(run: RunFolder, stage: Stage, before: str) -> str:
     names = [f"buckets/{stage.name}", "buckets/held_out", "tokenizer/vocabulary", before]
     records = [run.record(name) for name in names if name]
-    return " ".join(record.fingerprint for record in records if record is not None)
+    return " ".join(record.content for record in records if record is not None)
 
 
 def _count(out: Path) -> Counts:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from buckets.packing.fit import Packing, best_fit, pack_documents
+from buckets.packing.pack import Packing, bound_run, pack_bucket, pack_documents
 
-__all__ = ["Packing", "best_fit", "pack_documents"]
+__all__ = ["Packing", "bound_run", "pack_bucket", "pack_documents"]

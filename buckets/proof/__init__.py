@@ -1,1 +1,1 @@
-"""What shows that the buckets are what they should be."""
+"""What the buckets promise, proved on their files."""

@@ -101,14 +101,14 @@ def _read_fill(recipe: Recipe, run: RunFolder, output: str) -> list[Row]:
     memory, so DuckDB adds it up)."""
     import duckdb
 
-    path = find_file(run, output, "plan.parquet")
+    folder = find_file(run, output, "plan")
     query = """
         SELECT bucket, max(sequence) + 1, sum(length)::BIGINT, count(*), count_if(start > 0)
         FROM read_parquet(?) GROUP BY bucket ORDER BY bucket
     """
     limit = {"memory_limit": recipe.run.memory, "threads": recipe.run.workers}
     with duckdb.connect(config=limit) as database:
-        rows = database.execute(query, [str(path)]).fetchall()
+        rows = database.execute(query, [f"{folder}/bucket-*.parquet"]).fetchall()
     length = recipe.buckets.sequence_length
     return [
         {

@@ -7,16 +7,11 @@ import json
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
 import zstandard
 
-from buckets.held_out import HeldOutDocument, count_tokens, cut_documents, write_held_out
-from buckets.packing import pack_documents
+from buckets.held_out import HeldOutDocument, cut_documents, write_held_out
 from buckets.shards import ShardReader
-from buckets.tokens import TokenStore, encode_chunk
-from buckets.writing import write_bucket
 from tokenizer import Encoder
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -55,24 +50,3 @@ def test_both_vocabularies_see_the_same_characters(
         for index, document in enumerate(cut):
             packed = reader.read(index)
             assert encoder.decode(packed.tokens[packed.learn]) == document.text
-
-
-def test_packed_text_is_the_text(
-    documents: list[HeldOutDocument], encoders: list[Encoder], tmp_path: Path
-) -> None:
-    texts = [document.text for document in documents]
-    encoder = encoders[1]
-    chunk = pa.RecordBatch.from_pydict({"prompt": [""] * len(texts), "text": texts})
-    tokens, length_D, prompt_D = encode_chunk(chunk, encoder)
-    assert np.array_equal(length_D, count_tokens(encoder, texts) + 2)
-    store = TokenStore(tmp_path / "tokens", len(texts), encoder.size)
-    store.add(np.arange(len(texts)), tokens, length_D, prompt_D)
-    packing = pack_documents(store.length_N, LENGTH, 0)
-    everything = (np.arange(len(texts)), np.zeros(len(texts), np.int32))
-    write_bucket(tmp_path / "b", packing, *everything, store, encoder.size, encoder.eos)
-    reader = ShardReader(tmp_path / "b")
-    found: list[list[int]] = [[] for _ in texts]
-    columns = (packing.document_Q, packing.sequence_Q, packing.offset_Q, packing.length_Q)
-    for document, sequence, offset, length in np.stack(columns, 1).tolist():
-        found[document] += reader.read(sequence).tokens[offset : offset + length].tolist()
-    assert [encoder.decode(ids[1:-1]) for ids in found] == texts

@@ -258,7 +258,8 @@ class Writer:
                     }
                 )  # fmt: skip
         write(out / "balance.parquet", balance)
-        write(out / "plan.parquet", plan)
+        (out / "plan").mkdir()
+        write(out / "plan" / "bucket-00000.parquet", plan)
         used = sum(row["tokens"] for row in balance)
         mixture = [
             {

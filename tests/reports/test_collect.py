@@ -107,7 +107,7 @@ def test_largest_deviation_and_fill(finished: tuple[Recipe, RunFolder], data: Ro
             worst = max(worst, abs(held - wanted))
         sequences: defaultdict[int, set[int]] = defaultdict(set)
         tokens: defaultdict[int, int] = defaultdict(int)
-        for row in _rows(run, f"buckets/{stage['name']}/plan.parquet"):
+        for row in _rows(run, f"buckets/{stage['name']}/plan/bucket-00000.parquet"):
             sequences[row["bucket"]].add(row["sequence"])
             tokens[row["bucket"]] += row["length"]
         for row in stage["fill"]:

@@ -16,6 +16,8 @@ MAY_IMPORT = {
     "reports": {"reports"},
 }
 SPINE = {
+    "tongwen.amend",
+    "tongwen.lock",
     "tongwen.errors",
     "tongwen.heap",
     "tongwen.progress",
@@ -27,6 +29,7 @@ COMMAND_LINE = {
     "tongwen.pipeline",
     "tongwen.steps",
     "tongwen.cli",
+    "tongwen.cli_buckets",
     "tongwen.cli_corpus",
     "tongwen.cli_tokenizer",
     "tongwen.init",
