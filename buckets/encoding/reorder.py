@@ -25,7 +25,7 @@ _BY_LENGTH = f"""
 """
 _BY_VALUE = f"""
     SELECT {NAMES} FROM entries LEFT JOIN valued
-        ON valued.id = format('{{{{:016x}}}}{{{{:016x}}}}', high, low)
+        ON valued.id = lower(lpad(to_hex(high), 16, '0') || lpad(to_hex(low), 16, '0'))
     ORDER BY cell, value {{direction}} NULLS LAST, key, high, low, start
 """
 
@@ -79,7 +79,8 @@ def _load_values(database: duckdb.DuckDBPyConnection, table: Path, column: str) 
         if name not in kinds:
             raise _refuse(table, f"the curriculum's table has no column {name!r}", ", ".join(kinds))
     quoted = '"' + column.replace('"', '""') + '"'
-    value = f"nullif({quoted}, 'nan'::{kinds[column]})" if _is_float(kinds[column]) else quoted
+    is_float = kinds[column] in ("FLOAT", "DOUBLE")
+    value = f"CASE WHEN isnan({quoted}) THEN NULL ELSE {quoted} END" if is_float else quoted
     try:
         database.execute(
             f"CREATE TEMP TABLE valued AS SELECT id::VARCHAR AS id, {value} AS value "
@@ -104,10 +105,6 @@ def _describe(database: duckdb.DuckDBPyConnection, table: Path) -> dict[str, str
     except duckdb.Error as error:
         raise _refuse(table, f"the curriculum's table cannot be read: {error}") from None
     return {row[0]: row[1] for row in rows}
-
-
-def _is_float(kind: str) -> bool:
-    return kind in ("FLOAT", "DOUBLE")
 
 
 def _refuse(table: Path, what: str, there: str = "") -> TongwenError:

@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import sentencepiece
+from hypothesis import given
+from hypothesis import strategies as st
 
-from buckets.encoding import encode_documents, parse_ids
+from buckets.encoding import encode_documents, format_ids, parse_ids
 from buckets.encoding.ids import split_strings
 from buckets.encoding.origins import gather_strings
 from buckets.encoding.pipeline import work_ahead
@@ -21,6 +23,17 @@ from tokenizer import Encoder
 from tongwen.errors import TongwenError
 
 INT32, UINT16 = np.dtype("<i4"), np.dtype("<u2")
+
+
+@given(st.lists(st.integers(0, 2**128 - 1)), st.integers(0, 3))
+def test_ids_are_the_two_halves_of_their_hex_digits_and_come_back(
+    numbers: list[int], skipped: int
+) -> None:
+    ids = pa.array([f"{number:032x}" for number in numbers], pa.string()).slice(skipped)
+    high_N, low_N = parse_ids(ids)
+    expected = [divmod(number, 2**64) for number in numbers[skipped:]]
+    assert list(zip(high_N.tolist(), low_N.tolist(), strict=True)) == expected
+    assert format_ids(high_N, low_N).equals(ids)
 
 
 @pytest.mark.parametrize("bad", ["", "0" * 31, "0" * 33, "A" * 32, "g" * 32, "0" * 31 + "/", None])

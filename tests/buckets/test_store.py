@@ -330,6 +330,36 @@ def test_a_curriculum_by_length_sorts_within_a_cell(
     assert found.tolist() == expected
 
 
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32(), pa.int64(), pa.string()])
+def test_a_curriculum_by_a_column_puts_documents_without_a_value_last(
+    tmp_path: Path, encoder: Encoder, descending: bool, kind: pa.DataType
+) -> None:
+    made = build(tmp_path / "s", encoder)
+    chance = random.Random(3)
+    value = {row["id"]: chance.randint(0, 9) for row in ROWS[:200]}
+    cells = [pa.scalar(number).cast(kind).as_py() for number in value.values()]
+    cells[5] = None
+    if pa.types.is_floating(kind):
+        cells[6] = float("nan")
+    missing = [
+        name for name, cell in zip(value, cells, strict=True) if cell is None or cell != cell
+    ]
+    columns = {"other": range(200), "id": list(value), 'a "b"': pa.array(cells, kind)}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    rows = made.sort(memory=MEMORY).rows.copy()
+    ids = format_ids(rows["high"], rows["low"]).to_pylist()
+    curriculum = Curriculum(by='a "b"', table="t.parquet", descending=descending)
+    found = made.reorder(take_all(), curriculum, tmp_path / "t.parquet", memory=MEMORY).rows
+    sign = -1 if descending else 1
+    known = {name: number for name, number in value.items() if name not in missing}
+    pairs = sorted(
+        zip(rows.tolist(), ids, strict=True),
+        key=lambda pair: (pair[0][0], sign * known.get(pair[1], sign * 1e9), pair[0][2]),
+    )
+    assert found.tolist() == [row for row, _ in pairs]
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
