@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from buckets.lineage.places import plan_path
+from buckets.lineage.tables import plan_path
 from tongwen.errors import TongwenError
 from tongwen.recipe import Recipe, Stage, parse_bytes
 from tongwen.run import RunFolder

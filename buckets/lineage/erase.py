@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from buckets.lineage.places import PLACES, open_places, plan_path, regroup
+from buckets.lineage.places import PLACES, open_places, regroup
 from buckets.lineage.stage import Visit
-from buckets.lineage.tables import write_table
+from buckets.lineage.tables import plan_path, write_table
 from buckets.shards import PADDING, Run, ShardReader, ShardWriter, bin_path, idx_path
 from tongwen.errors import TongwenError
 from tongwen.progress import progress

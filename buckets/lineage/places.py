@@ -68,11 +68,6 @@ def list_plan(folder: Path) -> list[Path]:
     return sorted((folder / "plan").glob("bucket-*.parquet"))
 
 
-def plan_path(folder: Path, bucket: int) -> Path:
-    """The plan's file of a bucket."""
-    return folder / "plan" / f"bucket-{bucket:05}.parquet"
-
-
 def open_places(path: Path) -> pq.ParquetWriter:
     """A writer of places.parquet; give it row groups."""
     return pq.ParquetWriter(

@@ -15,7 +15,8 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 
-from buckets.lineage.places import PLACES, plan_path
+from buckets.lineage.places import PLACES
+from buckets.lineage.tables import plan_path
 from buckets.shards import ShardReader
 from tongwen.errors import TongwenError
 from tongwen.run import RunFolder
